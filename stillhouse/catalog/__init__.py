@@ -1,0 +1,1 @@
+"""Facts as data: models, their files and where each figure comes from."""

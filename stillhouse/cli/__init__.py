@@ -1,0 +1,1 @@
+"""The still command: one command a file, each thin: parse, call, print."""

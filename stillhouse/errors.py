@@ -1,0 +1,63 @@
+"""Every error a user can cause or meet, under one root.
+
+StillhouseError
+├── UsageError         the command or call itself is wrong (an unknown name, a value out of range)
+├── ModelNotFound      a reference that names nothing that can be had
+├── AccessDenied       the model is gated or private: a token or an accepted licence is missing
+├── Offline            the network, or the host that was asked, cannot be reached
+├── DownloadError      the transfer broke, or what arrived is not what was promised (SHA-256)
+├── NotEnoughSpace     disk or memory is too small, with both numbers
+├── BadCheckpoint      the file is truncated, corrupted, hostile, or of a kind we do not read
+├── BadTemplate        a chat template that does not parse, or that refuses the messages
+└── ContextTooLong     a request that can never fit in the context, with both numbers
+
+The command line prints ``message`` and ``hint`` on one line each and exits with 2. An ``assert`` is for our
+own bugs only.
+"""
+
+from __future__ import annotations
+
+
+class StillhouseError(Exception):
+    """A mistake or a lack that the user can act on: one line that says what, with numbers, and a hint."""
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(StillhouseError):
+    """The command or call is wrong in itself."""
+
+
+class ModelNotFound(StillhouseError):
+    """The reference names nothing that can be had."""
+
+
+class AccessDenied(StillhouseError):
+    """The model is gated or private and no accepted token was given."""
+
+
+class Offline(StillhouseError):
+    """The host that was asked cannot be reached."""
+
+
+class DownloadError(StillhouseError):
+    """The transfer broke, or its bytes are not the promised ones."""
+
+
+class NotEnoughSpace(StillhouseError):
+    """Disk or memory is too small; the message holds both numbers."""
+
+
+class BadCheckpoint(StillhouseError):
+    """The file is truncated, corrupted, hostile, or of a kind that is not read."""
+
+
+class BadTemplate(StillhouseError):
+    """A chat template that does not parse, or refuses these messages."""
+
+
+class ContextTooLong(StillhouseError):
+    """The request can never fit in the context; the message holds both numbers."""

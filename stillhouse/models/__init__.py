@@ -1,0 +1,1 @@
+"""What a model computes: architecture, weights, one step of the decoder."""

@@ -1,0 +1,1 @@
+"""What a model says: tokenizer, template, thought and answer."""
