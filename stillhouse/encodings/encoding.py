@@ -54,7 +54,7 @@ class Encoding(ABC):
 
     @abstractmethod
     def unpack(self, blocks: Bytes) -> AffineBlocks:
-        """Take (n, block_bytes) uint8 apart. A scale that is not finite stays so; numpy may warn."""
+        """Take (n, block_bytes) uint8 apart. A scale that is not finite stays so."""
 
     def decode(self, blocks: Bytes) -> Floats:
         """Turn (n, block_bytes) uint8 into (n, block_size) float32, bit for bit as ggml does."""

@@ -1,0 +1,45 @@
+"""A model on disk that has been opened: its metadata and its tensors, from one file or several."""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from types import MappingProxyType
+from typing import Self
+
+from stillhouse.checkpoints.metadata import MetaValue
+from stillhouse.checkpoints.tensor import EncodedTensor
+
+
+class Checkpoint:
+    """An open model. A context manager; its tensors are good until it closes.
+
+    Attributes:
+        metadata: what the model says about itself; stays good after closing.
+        tensors: by name, in the order of the file.
+        file_bytes: the size of all its files.
+    """
+
+    def __init__(
+        self,
+        metadata: Mapping[str, MetaValue],
+        tensors: Mapping[str, EncodedTensor],
+        files: Iterable[mmap.mmap],
+    ) -> None:
+        self.metadata = metadata
+        self.tensors = MappingProxyType(dict(tensors))
+        self._files = tuple(files)
+        self.file_bytes = sum(map(len, self._files))
+
+    def close(self) -> None:
+        """Unmap the files; one with views in use (``EncodedTensor.raw``) goes with the last."""
+        for file in self._files:
+            with suppress(BufferError):
+                file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

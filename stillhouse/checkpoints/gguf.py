@@ -1,0 +1,115 @@
+"""Opening GGUF models: one file, or all parts of a split one (``name-00001-of-00003.gguf``)."""
+
+from __future__ import annotations
+
+import mmap
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from stillhouse.checkpoints.checkpoint import Checkpoint
+from stillhouse.checkpoints.cursor import Cursor, shown
+from stillhouse.checkpoints.gguf_header import GgufHeader, check_extents, read_header
+from stillhouse.checkpoints.metadata import Metadata
+from stillhouse.checkpoints.tensor import EncodedTensor
+from stillhouse.errors import BadCheckpoint, ModelNotFound
+
+_PART_NAME = re.compile(r"(.+)-(\d{5})-of-(\d{5})\.gguf")
+
+
+def open_gguf(path: Path) -> Checkpoint:
+    """Map a GGUF model and check it whole: header, extents of all tensors, completeness of a split.
+
+    Args:
+        path: the file, or any part of a split model; the other parts lie beside it.
+
+    Raises:
+        ModelNotFound: there is no such file.
+        BadCheckpoint: it is truncated, malformed, incomplete, or of a kind that is not read.
+    """
+    with ExitStack() as opened:
+        headers, files = [], []
+        tensors: dict[str, EncodedTensor] = {}
+        paths = _part_paths(path)
+        for number, part in enumerate(paths):
+            file = opened.enter_context(_map(part))
+            with _naming(part):
+                header = read_header(Cursor(file))
+                _check_split(header.metadata, number, len(paths))
+                check_extents(header.tensors, len(file))
+                _add_tensors(tensors, header, file)
+            headers.append(header)
+            files.append(file)
+        metadata = headers[0].metadata
+        total = metadata.get("split.tensors.count", len(tensors))
+        if total != len(tensors):
+            raise BadCheckpoint(f"{path.name}: its parts hold {len(tensors)} tensors, not {total}")
+        opened.pop_all()  # they stay open: the checkpoint owns them now
+        return Checkpoint(metadata, tensors, files)
+
+
+def read_gguf_metadata(path: Path) -> Metadata:
+    """Read the metadata alone, from a file whose data may be missing (the head of a download).
+
+    Raises as ``open_gguf`` does, but for what concerns data and other parts.
+    """
+    with _map(path) as file, _naming(path):
+        return read_header(Cursor(file)).metadata
+
+
+def _part_paths(path: Path) -> list[Path]:
+    match = _PART_NAME.fullmatch(path.name)
+    if match is None:
+        return [path]
+    stem, number, count = match[1], int(match[2]), int(match[3])
+    if not 1 <= number <= count:
+        raise BadCheckpoint(f"{path.name}: part {number} of {count} cannot be")
+    parts = [path.with_name(f"{stem}-{i:05d}-of-{count:05d}.gguf") for i in range(1, count + 1)]
+    for part in parts:
+        if path.exists() and not part.exists():
+            raise BadCheckpoint(f"{part.name} is missing beside {path.name}", hint="pull it again")
+    return parts
+
+
+def _check_split(metadata: Metadata, number: int, count: int) -> None:
+    named = (number, count)
+    claimed = (metadata.get("split.no", 0), metadata.get("split.count", 1))
+    if claimed[1] in (0, 1):  # some writers number a single file, or say 0
+        claimed = (0, 1)
+    if claimed != named:
+        raise BadCheckpoint(
+            f"it says it is part {claimed[0]} of {claimed[1]} (counted from 0), "
+            f"its name says {number} of {count}",
+            hint="parts of a split model keep their names: NAME-00001-of-00002.gguf",
+        )
+
+
+def _add_tensors(tensors: dict[str, EncodedTensor], header: GgufHeader, file: mmap.mmap) -> None:
+    for name, shape, encoding, start in header.tensors:
+        if name in tensors:
+            raise BadCheckpoint(f"tensor {shown(name)} is in an earlier part too")
+        tensors[name] = EncodedTensor(name, shape, encoding, file, start)
+
+
+def _map(path: Path) -> mmap.mmap:
+    if not path.exists():
+        raise ModelNotFound(f"{path}: no such file")
+    if not path.is_file():  # opening a pipe would wait forever
+        raise BadCheckpoint(f"{path.name} is not a regular file")
+    try:
+        with path.open("rb") as file:
+            if path.stat().st_size == 0:
+                raise BadCheckpoint(f"{path.name} is empty", hint="pull the model again")
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except OSError as error:
+        raise BadCheckpoint(f"{path.name} cannot be read: {error.strerror}") from error
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Put the file's name before what is wrong with it."""
+    try:
+        yield
+    except BadCheckpoint as error:
+        raise BadCheckpoint(f"{path.name}: {error.message}", hint=error.hint) from error
