@@ -1,1 +1,17 @@
-"""What a model says: tokenizer, template, thought and answer."""
+"""What a model says and is told: tokens, templates, thoughts. Above it there is text, below it only ids."""
+
+from stillhouse.text.detokenizer import Detokenizer
+from stillhouse.text.messages import Message, as_messages
+from stillhouse.text.template import ChatTemplate
+from stillhouse.text.thoughts import Delta, ReasoningSplitter
+from stillhouse.text.tokenizer import Tokenizer
+
+__all__ = [
+    "ChatTemplate",
+    "Delta",
+    "Detokenizer",
+    "Message",
+    "ReasoningSplitter",
+    "Tokenizer",
+    "as_messages",
+]

@@ -1,0 +1,28 @@
+"""Text from tokens as they come, never half a character."""
+
+from __future__ import annotations
+
+import codecs
+
+from stillhouse.text.tokenizer import Tokenizer
+
+
+class Detokenizer:
+    """Everything that ``push`` and ``finish`` return, joined, is ``tokenizer.decode`` of all the ids.
+
+    A token may hold a part of a character only; that part waits for the rest. Control tokens give no text.
+    """
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+
+    def push(self, token_id: int) -> str:
+        """The characters that this token completes; bytes that can never become one are U+FFFD."""
+        if self._tokenizer.is_control(token_id):
+            return ""
+        return self._decoder.decode(self._tokenizer.token_bytes(token_id))
+
+    def finish(self) -> str:
+        """What is left: U+FFFD for a character that never came whole. The next push starts afresh."""
+        return self._decoder.decode(b"", final=True)
