@@ -1,0 +1,61 @@
+"""Which instructions the kernels may use: found at start, forced with STILLHOUSE_ISA.
+
+The levels are ordered; a level includes what stands below it. Everything but the dot product of bytes and
+the AMX tiles is generic vector code that LLVM lowers for whatever the processor has.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from enum import IntEnum
+
+from stillhouse import hardware
+from stillhouse.errors import UsageError
+
+ENVIRONMENT_VARIABLE = "STILLHOUSE_ISA"
+
+
+class Isa(IntEnum):
+    """An instruction-set level. The numbers are constants in compiled kernels: never renumber them."""
+
+    PORTABLE = 0
+    AVX2 = 1
+    AVX512_VNNI = 2
+
+    @property
+    def label(self) -> str:
+        return self.name.lower().replace("_", "-")
+
+
+_NEEDS: dict[Isa, frozenset[str]] = {
+    Isa.AVX2: frozenset({"avx2", "fma", "f16c"}),
+    Isa.AVX512_VNNI: frozenset({"avx512f", "avx512bw", "avx512vl", "avx512_vnni"}),
+}
+
+
+def detect(
+    flags: frozenset[str] | None = None, environment: Mapping[str, str] | None = None
+) -> Isa:
+    """The highest level that this processor has, or the one that STILLHOUSE_ISA names.
+
+    Raises UsageError for an unknown name, or for a level that the processor lacks.
+    """
+    present = frozenset(hardware.this_machine().isa_flags) if flags is None else flags
+    best = max((isa for isa, needs in _NEEDS.items() if needs <= present), default=Isa.PORTABLE)
+    wanted = (os.environ if environment is None else environment).get(ENVIRONMENT_VARIABLE, "")
+    if not wanted:
+        return best
+    names = {isa.label: isa for isa in Isa}
+    forced = names.get(wanted.lower().replace("_", "-"))
+    if forced is None:
+        raise UsageError(
+            f"{ENVIRONMENT_VARIABLE}={wanted} is no instruction-set level",
+            hint="choose one of " + ", ".join(names),
+        )
+    if forced > best:
+        raise UsageError(
+            f"{ENVIRONMENT_VARIABLE}={wanted}, but this processor goes up to {best.label}",
+            hint=f"unset {ENVIRONMENT_VARIABLE}",
+        )
+    return forced
