@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stillhouse.encodings import k_quants, legacy, plain
+from stillhouse.encodings import i_quants, k_quants, legacy, low_bit, microscaling, plain
 from stillhouse.encodings.encoding import AffineBlocks, Encoding
 from stillhouse.errors import BadCheckpoint
 
@@ -29,6 +29,21 @@ ENCODINGS: tuple[Encoding, ...] = (
     k_quants.Q5_K(),
     k_quants.Q6_K(),
     k_quants.Q8_K(),
+    i_quants.IQ4_NL(),
+    i_quants.IQ4_XS(),
+    i_quants.IQ3_XXS(),
+    i_quants.IQ3_S(),
+    i_quants.IQ2_XXS(),
+    i_quants.IQ2_XS(),
+    i_quants.IQ2_S(),
+    i_quants.IQ1_S(),
+    i_quants.IQ1_M(),
+    low_bit.TQ1_0(),
+    low_bit.TQ2_0(),
+    low_bit.Q1_0(),
+    low_bit.Q2_0(),
+    microscaling.MXFP4(),
+    microscaling.NVFP4(),
 )
 _BY_NAME = {encoding.name: encoding for encoding in ENCODINGS}
 _BY_GGML_TYPE = {encoding.ggml_type: encoding for encoding in ENCODINGS}
