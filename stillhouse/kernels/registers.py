@@ -428,3 +428,62 @@ def block_add_group(
 
     arguments = (rows, panels, has_minima, kind, kind, *[types.int64] * 6)
     return kind(*arguments), codegen
+
+
+@intrinsic(prefer_literal=True)
+def block_fma(typing: Any, rows: Any, block: Any, values: Any, x: Any, row_stride: Any) -> Any:
+    """block + values * x, with one float32 x a row, ``row_stride`` bytes apart."""
+    m = rows.literal_value
+    kind = types.UniTuple(V16, m)
+
+    def codegen(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        _, entries, vector, address, stride = arguments
+        fused = declare(builder, "llvm.fma.v16f32", _FLOATS, [_FLOATS] * 3)
+        vector = builder.bitcast(vector, _FLOATS)
+        result = []
+        for row in range(m):
+            at = builder.add(address, builder.mul(stride, ir.Constant(_I64, row)))
+            scalar = splat(builder, load_as(builder, at, ir.FloatType()), _FLOATS)
+            into = builder.bitcast(builder.extract_value(entries, row), _FLOATS)
+            result.append(builder.call(fused, [vector, scalar, into]))
+        return _as_block(builder, result)
+
+    return kind(rows, kind, V16, types.int64, types.int64), codegen
+
+
+@intrinsic(prefer_literal=True)
+def block_load(typing: Any, rows: Any, address: Any, row_stride: Any) -> Any:
+    """One vector a row, ``row_stride`` bytes apart."""
+    m = rows.literal_value
+
+    def codegen(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        _, start, stride = arguments
+        return _as_block(
+            builder,
+            [
+                load_as(
+                    builder, builder.add(start, builder.mul(stride, ir.Constant(_I64, row))), _INTS
+                )
+                for row in range(m)
+            ],
+        )
+
+    return types.UniTuple(V16, m)(rows, types.int64, types.int64), codegen
+
+
+@intrinsic(prefer_literal=True)
+def block_scale(typing: Any, rows: Any, block: Any, factors: Any) -> Any:
+    """block * factors: one float32 a row, side by side."""
+    m = rows.literal_value
+    kind = types.UniTuple(V16, m)
+
+    def codegen(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        _, entries, address = arguments
+        result = []
+        for row in range(m):
+            factor = load_as(builder, _at(builder, address, 4 * row), ir.FloatType())
+            value = builder.bitcast(builder.extract_value(entries, row), _FLOATS)
+            result.append(builder.fmul(value, splat(builder, factor, _FLOATS)))
+        return _as_block(builder, result)
+
+    return kind(rows, kind, types.int64), codegen

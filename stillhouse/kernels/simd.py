@@ -146,6 +146,13 @@ broadcast_load = operation("i>v")(lambda b, address: splat(b, load_as(b, address
 
 
 @operation("i>v")
+def broadcast_bf16(builder: Any, address: Any) -> Any:
+    """One bfloat16 in all lanes."""
+    bits = builder.zext(load_as(builder, address, _I16, 2), _I32)
+    return splat(builder, builder.shl(bits, ir.Constant(_I32, 16)), _INTS)
+
+
+@operation("i>v")
 def load_u8_as_f32(builder: Any, address: Any) -> Any:
     return builder.uitofp(load_as(builder, address, ir.VectorType(_I8, LANES)), _FLOATS)
 

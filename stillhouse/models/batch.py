@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-BLOCK_TOKENS = 32  # positions in one block of the KV cache
+from stillhouse.kernels.kv_layout import BLOCK_TOKENS
+
+__all__ = ["BLOCK_TOKENS", "Batch"]
 
 
 @dataclass(frozen=True, slots=True)
