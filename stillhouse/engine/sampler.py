@@ -1,0 +1,179 @@
+"""From logits to a token: temperature, min-p, top-k, top-p, and one seeded draw.
+
+The rule, in this order; each step sees the renormalised survivors of the one before:
+
+1. `temperature` 0 takes the most probable token (the lowest id among equals), and nothing else
+   counts. Otherwise p = softmax(logits / temperature). Tokens of less than e^-25 times the most
+   probable one's probability, together a few millionths at most, need not be drawn.
+2. `min_p` keeps tokens of at least `min_p` times the most probable one's probability.
+3. `top_k` keeps the k most probable tokens; 0 keeps all.
+4. `top_p` keeps the fewest most probable tokens that together reach it; 1 keeps all.
+5. A uniform number walks the survivors in order of id.
+
+Among equally probable tokens, 3 and 4 prefer lower ids. The sequence draws from its own generator,
+once a token, so that its text depends on its seed and not on its company.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stillhouse.errors import BadCheckpoint, UsageError
+
+_REACH = 25.0  # natural logarithms below the maximum; 262,144 tokens of e^-25 weigh 4e-6 of it
+_STRIDE = 1024
+_MAX_LOGPROBS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingParams:
+    """How to choose tokens, and when to stop. Raises UsageError for a value out of its range."""
+
+    max_tokens: int
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    min_p: float = 0.0
+    seed: int | None = None  # None draws one from the system
+    stop_ids: frozenset[int] = frozenset()
+    ignore_eos: bool = False  # run on to `max_tokens` through the stop ids, to measure speed
+    logprobs: int | None = None  # None: none; n: the chosen token's and those of the n best
+
+    def __post_init__(self) -> None:
+        _check("max_tokens", self.max_tokens, self.max_tokens >= 1, "at least 1")
+        _check("temperature", self.temperature, 0 <= self.temperature <= 100, "in 0 to 100")
+        _check("top_p", self.top_p, 0 < self.top_p <= 1, "above 0 and at most 1")
+        _check("top_k", self.top_k, self.top_k >= 0, "at least 0")
+        _check("min_p", self.min_p, 0 <= self.min_p <= 1, "in 0 to 1")
+        _check("seed", self.seed, self.seed is None or self.seed >= 0, "at least 0")
+        in_range = self.logprobs is None or 0 <= self.logprobs <= _MAX_LOGPROBS
+        _check("logprobs", self.logprobs, in_range, f"in 0 to {_MAX_LOGPROBS}")
+
+
+class Survivors(NamedTuple):
+    """Tokens that may be drawn, in ascending order, and their probabilities up to one factor."""
+
+    ids: NDArray[np.intp]
+    weights: NDArray[np.float32]  # the sampler's own: valid until its next call
+
+
+class Sampler:
+    """Samples for one vocabulary, with room to work in that is not allocated for every token."""
+
+    def __init__(self, vocab_size: int) -> None:
+        self._all_ids = np.arange(vocab_size)
+        self._weights = np.empty(vocab_size, np.float32)
+
+    def sample(
+        self, logits: NDArray[np.float32], params: SamplingParams, rng: np.random.Generator
+    ) -> int:
+        """One token id for float32 (vocab,) logits. Raises BadCheckpoint if they are no numbers."""
+        if params.temperature == 0:
+            token_id = int(logits.argmax())
+            _check_finite(logits[token_id])
+            return token_id
+        ids, weights = self.survivors(logits, params)
+        return int(ids[_walk(weights, rng.random())])
+
+    def survivors(self, logits: NDArray[np.float32], params: SamplingParams) -> Survivors:
+        """Steps 1 to 4 of the rule, for a temperature above 0.
+
+        Most of a vocabulary is usually so far below the maximum that it is not even exponentiated,
+        and only what is near the maximum is ever sorted.
+        """
+        maximum = logits.max()
+        _check_finite(maximum)
+        reach = _REACH if params.min_p == 0 else -math.log(params.min_p)
+        is_within = logits >= _floor(maximum, reach * params.temperature)
+        if params.min_p == 0 and np.count_nonzero(is_within) > len(logits) // 8:
+            ids, kept = self._all_ids, logits  # cheaper than picking so many out
+        else:
+            ids = np.flatnonzero(is_within)
+            kept = logits[ids]
+        weights = np.subtract(kept, maximum, out=self._weights[: len(ids)])
+        weights *= np.float32(1 / params.temperature)
+        np.exp(weights, out=weights)
+        if 0 < params.top_k < len(ids):
+            ranked = _rank(kept, params.temperature, lambda near: len(near) >= params.top_k)
+            best = np.sort(ranked[: params.top_k])
+            ids, kept, weights = ids[best], kept[best], weights[best]
+        if params.top_p < 1:
+            mass = params.top_p * float(weights.sum())
+            ranked = _rank(kept, params.temperature, lambda near: weights[near].sum() >= mass)
+            reached = weights[ranked].cumsum(dtype=np.float64).searchsorted(mass)
+            best = np.sort(ranked[: reached + 1])
+            ids, weights = ids[best], weights[best]
+        return Survivors(ids, weights)
+
+
+def logprob_of(logits: NDArray[np.float32], token_id: int) -> float:
+    """Log-probability of a token under the unchanged distribution (temperature 1, no filters)."""
+    return float(logits[token_id]) - _log_sum_exp(logits)
+
+
+def best_logprobs(logits: NDArray[np.float32], num_best: int) -> tuple[tuple[int, float], ...]:
+    """The most probable tokens and their log-probabilities, as in `logprob_of`, best first."""
+    if not num_best:
+        return ()
+    threshold = np.partition(logits, -num_best)[-num_best]
+    ids = np.flatnonzero(logits >= threshold)
+    best = ids[(-logits[ids]).argsort(kind="stable")][:num_best]
+    total = _log_sum_exp(logits)
+    return tuple((int(i), float(logits[i]) - total) for i in best)
+
+
+def _floor(maximum: np.float32, reach: float) -> np.float32:
+    return np.float32(float(maximum) - reach)
+
+
+def _rank(
+    kept: NDArray[np.float32], temperature: float, is_enough: Callable[[NDArray[np.intp]], bool]
+) -> NDArray[np.intp]:
+    """Indices of the largest, in descending order: as many as are enough, seldom all."""
+    maximum = kept.max()
+    reach = 4.0
+    while True:
+        near = np.flatnonzero(kept >= _floor(maximum, reach * temperature))
+        if len(near) == len(kept) or is_enough(near):
+            return near[(-kept[near]).argsort(kind="stable")]
+        reach *= 2
+
+
+def _walk(weights: NDArray[np.float32], uniform: float) -> int:
+    """The index at which `uniform` of the total weight has passed.
+
+    In strides first, since adding up one by one is slow for a whole vocabulary.
+    """
+    starts = np.arange(0, len(weights), _STRIDE)
+    passed = np.add.reduceat(weights, starts).cumsum(dtype=np.float64)
+    target = uniform * passed[-1]
+    stride = min(int(passed.searchsorted(target, side="right")), len(starts) - 1)
+    start = stride * _STRIDE
+    within = weights[start : start + _STRIDE].cumsum(dtype=np.float64)
+    before = passed[stride - 1] if stride else 0.0
+    index = int(within.searchsorted(target - before, side="right"))
+    return start + min(index, len(within) - 1)  # sums in another order may differ in the last bit
+
+
+def _log_sum_exp(logits: NDArray[np.float32]) -> float:
+    maximum = float(logits.max())
+    return maximum + math.log(np.exp(logits - np.float32(maximum)).sum(dtype=np.float64))
+
+
+def _check_finite(maximum: np.float32) -> None:
+    if not math.isfinite(maximum):
+        raise BadCheckpoint(
+            "the model computed logits that are not numbers",
+            hint="the file is damaged, or its architecture is not the one it names",
+        )
+
+
+def _check(name: str, value: object, is_right: bool, wanted: str) -> None:
+    if not is_right:
+        raise UsageError(f"{name} is {value}, and must be {wanted}")
