@@ -84,7 +84,7 @@ def _translated(error: Exception, repo: str, endpoint: str) -> Exception:
     if isinstance(error, errors.HfHubHTTPError):
         status = error.response.status_code if error.response is not None else "no status"
         return DownloadError(f"the hub answered {status} for {repo}", hint="try again later")
-    # The client has changed its HTTP library twice; the classes of "no connection" kept their name
+    # The client has changed its HTTP library twice; the bases of "no connection" kept their names.
     if {base.__name__ for base in type(error).__mro__} & {"TransportError", "ConnectionError"}:
         return transfer.offline(endpoint)
     return error

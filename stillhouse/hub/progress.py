@@ -82,5 +82,7 @@ class TerminalProgress:
 
     def end(self) -> None:
         if self._bar is not None:
+            if not self._bar.tasks[0].completed:
+                self._bar.live.transient = True  # a bar that never moved says nothing
             self._bar.stop()
             self._bar = None

@@ -52,7 +52,8 @@ def pull(
         source = open_source(reference)
         sizes = [file.size_bytes for file in source.files if file.size_bytes is not None]
         size = f" ({format_bytes(sum(sizes))})" if sizes else ""
-        progress.note(f"pulling {reference.text}{size} from {source.origin}")
+        where = "" if source.origin in reference.text else f" from {source.origin}"
+        progress.note(f"pulling {reference.text}{size}{where}")
         begun = store.save(Manifest(reference.text, source.origin, tuple(source.files), None))
         try:
             _check_space(source, begun.folder)
