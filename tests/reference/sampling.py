@@ -17,7 +17,8 @@ def distribution(
     top_p: float = 1.0,
 ) -> dict[int, float]:
     """Token id → probability of being drawn; absent ids are never drawn."""
-    scaled = [(float(x) - float(max(logits))) / temperature for x in logits]
+    maximum = max(logits.tolist())
+    scaled = [(x - maximum) / temperature for x in logits.tolist()]
     kept = {i: math.exp(x) for i, x in enumerate(scaled) if x >= -25}
     kept = {i: p for i, p in kept.items() if p >= min_p}
     by_rank = sorted(kept, key=lambda i: (-logits[i], i))
