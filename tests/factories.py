@@ -241,6 +241,8 @@ def _with_scales(
         )
         blocks[:, :4] = abs(levels - scales[:, np.newaxis]).argmin(axis=1)[:, np.newaxis]
     else:
+        if name == "Q2_0":  # ternary, as its models are: a code of 3 would shift the mean
+            blocks[:, 2:] &= ~(blocks[:, 2:] << 1 & 0xAA)
         _put(blocks, _SCALE_AT.get(name, 0), scales.astype("<f2"))
         if name in _MINIMUM:
             offset, ratio = _MINIMUM[name]

@@ -24,7 +24,8 @@ def split_bits(field: Bytes, bits: int, run: int) -> Bytes:
     Bytes come in runs of ``run``: first the lowest codes of a whole run, then the next higher ones,
     and so on; then the next run. ``run=1`` is plain order, lowest bits first.
     """
+    count, width = field.shape
     shifts = np.arange(0, 8, bits, dtype=np.uint8)[:, np.newaxis]
-    planes = field.reshape(len(field), -1, 1, run) >> shifts
+    planes = field.reshape(count, width // run, 1, run) >> shifts
     planes &= np.uint8((1 << bits) - 1)
-    return planes.reshape(len(field), -1)
+    return planes.reshape(count, width * 8 // bits)

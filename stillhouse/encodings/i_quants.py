@@ -137,14 +137,14 @@ class IQ1_M(Encoding):
 
 def _signed(points: npt.NDArray[np.int8], signs: Bytes) -> Integers:
     """Negate coordinates: points (n, k, 8 or 4) and sign bytes (n, 32) -> codes (n, 256)."""
-    codes = points.reshape(len(signs), -1)
+    codes = points.reshape(len(signs), 256)
     return np.negative(codes, out=codes, where=split_bits(signs, 1, run=1).view(np.bool_))
 
 
 def _seven_signs(tails: npt.NDArray[np.uint32]) -> Bytes:
     """The four times seven low bits of words (n, 8), each completed: (n, 32)."""
     sevens = tails[:, :, np.newaxis] >> np.array([0, 7, 14, 21], np.uint32) & 0x7F
-    return _eighth_sign(sevens.reshape(len(tails), -1))
+    return _eighth_sign(sevens.reshape(-1, 32))
 
 
 def _eighth_sign(sevens: Integers) -> Bytes:
@@ -158,4 +158,4 @@ def _odd_halves(blocks: Bytes, scales: Integers) -> Floats:
 def _shifted(points: npt.NDArray[np.int8], is_down: Integers) -> Integers:
     """Eight times the points, plus 1, or minus 1 where ``is_down``: (n, 32, 8) -> (n, 256)."""
     shift = 1 - 2 * is_down.astype(np.int8)
-    return (8 * points + shift[:, :, np.newaxis]).reshape(len(points), -1)
+    return (8 * points + shift[:, :, np.newaxis]).reshape(-1, 256)

@@ -69,4 +69,4 @@ def _trits(field: Bytes, count: int) -> Bytes:
     powers = 3 ** np.arange(count, dtype=np.uint8)
     shifted = field[:, np.newaxis, :] * powers[:, np.newaxis]  # modulo 256: earlier digits fall out
     digits = shifted.astype(np.uint16) * np.uint16(3) >> 8
-    return digits.astype(np.uint8).reshape(len(field), -1)
+    return digits.astype(np.uint8).reshape(len(field), count * field.shape[1])
