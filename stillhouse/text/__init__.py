@@ -1,4 +1,4 @@
-"""What a model says and is told: tokens, templates, thoughts. Above it there is text, below it only ids."""
+"""What a model says and is told: tokens, templates, thoughts. Below it there are only ids."""
 
 from stillhouse.text.detokenizer import Detokenizer
 from stillhouse.text.messages import Message, as_messages

@@ -8,9 +8,9 @@ from stillhouse.text.tokenizer import Tokenizer
 
 
 class Detokenizer:
-    """Everything that ``push`` and ``finish`` return, joined, is ``tokenizer.decode`` of all the ids.
+    """All that ``push`` and ``finish`` return is together ``decode(ids, skip_special=True)``.
 
-    A token may hold a part of a character only; that part waits for the rest. Control tokens give no text.
+    A token may hold only a part of a character; that part waits for the rest.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
@@ -24,5 +24,5 @@ class Detokenizer:
         return self._decoder.decode(self._tokenizer.token_bytes(token_id))
 
     def finish(self) -> str:
-        """What is left: U+FFFD for a character that never came whole. The next push starts afresh."""
+        """U+FFFD for a character that never came whole, else nothing."""
         return self._decoder.decode(b"", final=True)

@@ -1,15 +1,17 @@
 """Telling apart what a template wrote and what people wrote, through any template.
 
-A special token in a rendered prompt must come from the template alone. So before rendering, in every text that
-people wrote, each character that begins or ends some special token is replaced by a stand-in: a private-use
-character that occurs nowhere else. In the rendered prompt a special token can then neither begin nor end in their
-text; after the prompt is cut at its special tokens, the stand-ins are turned back. One character stands for one, and
-none of them is white space, so that a template may strip, slice, split, count, or turn to JSON what it is given.
+A special token in a rendered prompt must come from the template alone. So before rendering, in
+every text that people wrote, each character that begins or ends some special token is replaced by a
+stand-in: a private-use character that occurs nowhere else. In the rendered prompt no special token
+can then begin or end in their text; once the prompt is cut at its special tokens, the stand-ins are
+turned back. One character stands for one, and none of them is white space, so a template may strip,
+slice, split, count, or turn to JSON what it is given.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import chain
 from typing import Any
 
 from stillhouse.errors import UsageError
@@ -22,7 +24,8 @@ class Marking:
         """``written``: every text that the prompt is made of, the template's source too."""
         risky = {end for text in special_texts for end in (text[0], text[-1])}
         taken = set().union(*written)
-        unused = (chr(point) for point in _PRIVATE_USE if chr(point) not in taken)
+        private = chain(range(0xF0000, 0xFFFFE), range(0x100000, 0x10FFFE))
+        unused = (chr(point) for point in private if chr(point) not in taken)
         stand_ins = dict(zip(sorted(risky), unused, strict=False))
         if len(stand_ins) < len(risky):
             raise UsageError("the messages use every private-use character of Unicode")
@@ -41,6 +44,3 @@ class Marking:
 
     def unmark(self, text: str) -> str:
         return text.translate(self._unmark)
-
-
-_PRIVATE_USE = (*range(0xF0000, 0xFFFFE), *range(0x100000, 0x10FFFE))

@@ -20,7 +20,7 @@ _REASONING_FIELDS = ("reasoning", "reasoning_content", "thinking")
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn. ``reasoning`` is the thought before an assistant's ``content``, kept apart from it."""
+    """One turn; ``reasoning`` is the thought that came before an assistant's ``content``."""
 
     role: str
     content: str
@@ -36,7 +36,7 @@ class Message:
 
 
 def as_messages(chat: str | Iterable[Message | Mapping[str, Any]]) -> list[Message]:
-    """A bare text is one user message; mappings need ``role`` and ``content``. Raises UsageError."""
+    """A bare text is one user message; a mapping needs role and content. Raises UsageError."""
     if isinstance(chat, str):
         return [Message("user", chat)]
     messages = [m if isinstance(m, Message) else _from_mapping(m) for m in chat]
@@ -46,10 +46,10 @@ def as_messages(chat: str | Iterable[Message | Mapping[str, Any]]) -> list[Messa
 
 
 def without_thoughts(messages: Iterable[Message]) -> list[Message]:
-    """The same chat as a model should see it again: neither reasoning fields nor inline <think>…</think>.
+    """The chat as a model should see it again: no reasoning fields, no inline <think>…</think>.
 
-    What follows the last </think> stays as it is, which is what the R1 family's own templates keep; a thought
-    that never closed is dropped whole. Doing it twice changes nothing.
+    What follows the last </think> stays as it is: that is what the R1 family's own templates keep.
+    A thought that never closed is dropped whole. Doing it twice changes nothing.
     """
     return [
         replace(m, content=_after_thought(m.content), reasoning=None)

@@ -1,9 +1,9 @@
 """How each family cuts text into the pieces that BPE then merges within.
 
-A GGUF file only names its rule (``tokenizer.ggml.pre``); the rules themselves are here. A rule is a list of
-regexes (Oniguruma syntax) applied one after another: each cuts the pieces that the one before has left, and both
-what it matches and what lies between stay pieces. Sources: the ``pre_tokenizer`` of each family's published
-tokenizer.json, checked against llama.cpp's ids on the strings of ``tests/text/hard_strings.py``.
+A GGUF file only names its rule (``tokenizer.ggml.pre``); the rules themselves are here. A rule is a
+list of regexes (Oniguruma syntax), applied one after another: each cuts the pieces that the one
+before has left, and both what it matches and what lies between become pieces. They are those of
+each family's published tokenizer.json, as llama.cpp reads them.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from stillhouse.errors import BadCheckpoint
 class PreTokenizer:
     """The cuts of one family.
 
-    ``whole_words`` means that a piece that is itself in the vocabulary is taken as it is, before any merge (Llama 3).
-    ``add_bos`` says whether a prompt starts with BOS when the file does not say.
+    Attributes:
+        patterns: applied in this order.
+        whole_words: a piece that is in the vocabulary is taken whole, before any merge (Llama 3).
+        add_bos: whether a prompt starts with BOS where the file does not say.
     """
 
     patterns: tuple[str, ...]
@@ -70,7 +72,7 @@ _DEEPSEEK_V3 = PreTokenizer(
     )
 )
 
-# The letters with case, as DeepSeek-LLM's tokenizer.json spells them out: \p{L} would also take CJK and Arabic.
+# Letters with case, spelled out in DeepSeek-LLM's tokenizer.json: \p{L} has CJK and Arabic too.
 _CASED_LETTERS = (
     "A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-ᵷᵹ-ᶚḀ-ἕἘ-Ἕἠ-ὅὈ-Ὅὐ-ὗὙὛὝὟ-ώ"
     "ᾀ-ᾴᾶ-ᾼιῂ-ῄῆ-ῌῐ-ΐῖ-Ίῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕℙ-ℝℤΩℨK-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿ"
