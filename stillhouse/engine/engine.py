@@ -133,17 +133,30 @@ class Engine(Generic[CacheT]):
             told += self._postprocess(scheduled, logits)
         return told
 
+    def correct_thought(self, request_id: int, *, is_open: bool) -> None:
+        """Tells the budget what only the text showed: a thought opened or closed by a tag that
+        the model spelled in other ids than those of its `ThinkingLimit`.
+        """
+        sequence = self._sequences.get(request_id)
+        if sequence is not None and sequence.thought is not None:
+            sequence.thought.correct(is_open)
+
     def generate(self, request: Request) -> Iterator[TokenEvent]:
-        """Runs one request to its end, and cancels it if the caller stops listening.
+        """Submits a request now, and runs it as `follow` says."""
+        return self.follow(self.submit(request))
+
+    def follow(self, request_id: int) -> Iterator[TokenEvent]:
+        """Steps until a request has ended, and cancels it if the caller stops listening before.
 
         Other requests advance with it, but their events are lost: for owners of one request.
         """
-        request_id = self.submit(request)
         try:
-            while request_id in self._sequences:
+            while self.has_work:
                 for event in self.step():
                     if event.request_id == request_id:
                         yield event
+                        if event.finish_reason is not None:
+                            return
         finally:
             self.cancel(request_id)
 

@@ -71,6 +71,15 @@ class ThoughtTracker:
         self._force_if_spent()
         return True, None
 
+    def correct(self, is_open: bool) -> None:
+        """Sets what the ids could not tell; a tag that is being forced comes to its end."""
+        if self._forced or is_open == self.is_open:
+            return
+        if is_open:
+            self._enter()
+        else:
+            self._leave()
+
     def _enter(self) -> None:
         self.is_open = True
         self._recent.clear()

@@ -154,6 +154,15 @@ def test_a_listener_that_leaves_cancels_its_request() -> None:
     assert engine.num_unused_blocks == 16
 
 
+def test_a_listener_hears_that_somebody_else_cancelled() -> None:
+    engine, _ = make()
+    number = engine.submit(request(1, 40, 100))
+    stream = engine.follow(number)
+    next(stream)
+    engine.cancel(number)
+    assert [event.finish_reason for event in stream] == ["cancelled"]
+
+
 def test_a_stop_id_ends_a_request_and_can_be_ignored() -> None:
     full = alone(request(5, 10, 20))
     stop = full[6]

@@ -75,6 +75,18 @@ def test_a_second_thought_spends_the_same_budget() -> None:
     assert sum(inside) == 3
 
 
+def test_what_only_the_text_shows_can_be_told() -> None:
+    tracker = ThoughtTracker(ThinkingLimit(True, (), LONG_CLOSE, budget_tokens=2))
+    tracker.push(1)
+    tracker.correct(False)
+    assert [tracker.push(2), tracker.push(2)] == [(False, None)] * 2
+    tracker.correct(True)
+    assert tracker.push(3) == (True, None)
+    assert tracker.forced() == LONG_CLOSE[0]
+    tracker.correct(False)  # too late: the tag is on its way
+    assert tracker.forced() == LONG_CLOSE[0]
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_the_budget_is_never_exceeded(seed: int) -> None:
     rng = random.Random(seed)
