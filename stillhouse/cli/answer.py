@@ -1,0 +1,103 @@
+"""A reply on the terminal: the thought dimmed on stderr, the answer on stdout, a line of figures."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Generator
+from typing import TYPE_CHECKING, NamedTuple, TextIO
+
+from stillhouse.cli.terminal import DIM, PLAIN, StopOnInterrupt, has_colours, note
+from stillhouse.units import format_seconds
+
+if TYPE_CHECKING:
+    from stillhouse.llm import Reply
+    from stillhouse.text import Delta
+
+    ReplyStream = Generator[Delta | Reply, None, None]
+
+
+class Shown(NamedTuple):
+    """What came of a stream. `reply` is None where the user stopped it with Ctrl-C."""
+
+    reasoning: str
+    answer: str
+    reply: Reply | None
+
+
+class _Printer:
+    """Writes pieces as they come, each kind to its stream, and keeps the two apart."""
+
+    def __init__(self, *, thoughts: bool, answers: bool) -> None:
+        self._streams: dict[str, TextIO] = {}
+        if thoughts:
+            self._streams["reasoning"] = sys.stderr
+        if answers:
+            self._streams["answer"] = sys.stdout
+        self._kind = ""
+
+    def write(self, kind: str, text: str) -> None:
+        """Print text of one kind, after the end of another."""
+        if kind not in self._streams:
+            return
+        stream = self._streams[kind]
+        if kind != self._kind:
+            self.end()
+            if kind == "reasoning" and has_colours(stream):
+                stream.write(DIM)
+        self._kind = kind
+        stream.write(text)
+        stream.flush()
+
+    def end(self) -> None:
+        """Finish what is being written: a line's end, and an empty line after a thought."""
+        if self._kind:
+            stream = self._streams[self._kind]
+            is_thought = self._kind == "reasoning"
+            stream.write(
+                (PLAIN if is_thought and has_colours(stream) else "") + "\n" * (1 + is_thought)
+            )
+            stream.flush()
+        self._kind = ""
+
+
+def show_reply(stream: ReplyStream, *, thoughts: bool = True, answers: bool = True) -> Shown:
+    """Take a stream to its end or to a Ctrl-C, and print each piece as it comes."""
+    from stillhouse.text import Delta
+
+    texts = {"reasoning": "", "answer": ""}
+    reply = None
+    printer = _Printer(thoughts=thoughts, answers=answers)
+    with StopOnInterrupt() as stop:
+        try:
+            for item in stream:
+                if not isinstance(item, Delta):
+                    reply = item
+                    break
+                texts[item.kind] += item.text
+                printer.write(item.kind, item.text)
+                if stop.asked:
+                    break
+        finally:
+            stream.close()
+            printer.end()
+    return Shown(texts["reasoning"], texts["answer"], reply)
+
+
+def note_figures(reply: Reply | None) -> None:
+    """One dim line on stderr: tokens of each kind, the first token's time, and the speed."""
+    if reply is None:
+        note("stopped")
+        return
+    usage, timings = reply.usage, reply.timings
+    tokens = f"{usage.prompt_tokens} prompt + "
+    if usage.reasoning_tokens:
+        tokens += f"{usage.reasoning_tokens} thought + "
+    parts = [f"{tokens}{usage.answer_tokens} answer tokens"]
+    parts.append(f"first after {format_seconds(timings.ttft_s)}")
+    if timings.decode_tokens_per_s is not None:
+        parts.append(f"{timings.decode_tokens_per_s:.1f} tok/s")
+    if timings.bandwidth_share is not None:
+        parts.append(f"{timings.bandwidth_share:.0%} of memory bandwidth")
+    if reply.finish_reason == "length":
+        parts.append("cut off at the maximum of tokens")
+    note(" · ".join(parts))

@@ -1,0 +1,44 @@
+"""The one JSON document that a command prints under `--json`, and what all of them carry."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from stillhouse import __version__
+from stillhouse.hardware import this_machine
+
+
+def print_document(command: str, *, model: str | None = None, **results: Any) -> None:
+    """Print `results` to stdout, after the names that every document carries.
+
+    `model` is the reference as the user gave it; None where a command is about no model.
+    """
+    document: dict[str, Any] = {
+        "command": command,
+        "stillhouse": __version__,
+        "commit": commit(),
+        "machine": this_machine().as_json(),
+        "model": model,
+    }
+    json.dump(document | results, sys.stdout, indent=2, ensure_ascii=False)
+    sys.stdout.write("\n")
+
+
+def commit() -> str | None:
+    """The checkout's commit, '+' after it where files differ; None for an installed package."""
+    root = Path(__file__).parents[2]
+    if not (root / ".git").exists():
+        return None
+    git = ("git", "-C", str(root))
+    try:
+        head = subprocess.run((*git, "rev-parse", "HEAD"), capture_output=True, text=True)
+        changes = subprocess.run((*git, "status", "--porcelain", "-uno"), capture_output=True)
+    except OSError:
+        return None
+    if head.returncode != 0:
+        return None
+    return head.stdout.strip() + ("+" if changes.stdout else "")

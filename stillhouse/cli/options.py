@@ -1,0 +1,63 @@
+"""Arguments and options that mean the same for every command."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+
+class KVTypeName(StrEnum):
+    """How the KV cache stores a number."""
+
+    BF16 = "bf16"
+    Q8_0 = "q8_0"
+
+
+ModelArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL", help="A catalogue name or tag, hf:owner/repo, pypi:package, a URL, a path."
+    ),
+]
+Threads = Annotated[
+    int | None, typer.Option(min=1, help="Threads to compute with. [default: one per core]")
+]
+Context = Annotated[
+    int | None, typer.Option(min=1, help="Tokens that prompt, thought and answer may take.")
+]
+KVType = Annotated[KVTypeName, typer.Option(help="How the KV cache stores a number.")]
+MaxMemory = Annotated[
+    str | None, typer.Option(metavar="SIZE", help="Memory to stay under, as 8GB or 900MB.")
+]
+Seed = Annotated[int | None, typer.Option(min=0, help="The same seed gives the same text.")]
+Temperature = Annotated[
+    float | None, typer.Option(min=0.0, help="0 takes the likeliest token. [default: the model's]")
+]
+TopP = Annotated[
+    float | None,
+    typer.Option(min=0.0, max=1.0, help="Sample from the likeliest tokens of this total."),
+]
+TopK = Annotated[int | None, typer.Option(min=0, help="Sample from this many tokens; 0 is all.")]
+MinP = Annotated[
+    float | None,
+    typer.Option(min=0.0, max=1.0, help="Drop tokens less likely than this share of the best."),
+]
+Stop = Annotated[
+    list[str] | None, typer.Option(metavar="TEXT", help="End the answer here; may be repeated.")
+]
+MaxTokens = Annotated[
+    int | None, typer.Option(min=1, help="Tokens of thought and answer together.")
+]
+Think = Annotated[
+    bool | None,
+    typer.Option(
+        "--think/--no-think", help="Open a thought, or leave it out. [default: the model's]"
+    ),
+]
+ThinkingBudget = Annotated[
+    int | None,
+    typer.Option(min=0, metavar="TOKENS", help="Tokens after which a thought is closed."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
