@@ -148,7 +148,9 @@ def _packages(text: str) -> PackageReference:
         member = "*.gguf"
     name = member.rpartition("/")[2]
     if "*" in name:
-        name = f"{_RANGE.sub('', packages[0].name)}-{packages[0].version}.gguf"
+        first, *rest = packages
+        stem = first.name.rstrip("0123456789").rstrip("-_.") if rest else first.name
+        name = f"{stem}-{first.version}.gguf"
     return PackageReference(text, packages, member, name, sha256, None)
 
 

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from stillhouse.hub.progress import Progress
 
 _TRIES = 5  # in a row without a byte gained; each waits twice as long as the one before
-_CHUNK_BYTES = 1 << 20
 
 
 def fetch(
@@ -102,7 +101,7 @@ def _append(
         etag = response.headers.get("etag", "")
         if etag.startswith('"') and into.size_bytes == 0:  # a weak one cannot vouch for bytes
             into.save_mark(etag=etag)
-        for chunk in response.iter_raw(_CHUNK_BYTES):
+        for chunk in response.iter_raw():
             into.write(chunk)
             progress.at(into.size_bytes)
 
