@@ -59,3 +59,13 @@ def detect(
             hint=f"unset {ENVIRONMENT_VARIABLE}",
         )
     return forced
+
+
+def prefetch_bytes(cpu: str | None = None) -> int:
+    """How far ahead of a stream of weights to prefetch.
+
+    Measured on whole models (docs/LOG.md): on a Sapphire Rapids Xeon 4 KiB lifts reading from 24 to 30 GB/s;
+    on a Zen 4 EPYC the hardware does it all, and the same prefetches cost a sixth.
+    """
+    name = hardware.this_machine().cpu if cpu is None else cpu
+    return 4096 if "Intel" in name else 0

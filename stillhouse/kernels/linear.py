@@ -48,10 +48,10 @@ BLOCK_SHAPES: dict[Isa, BlockShape] = {
 }
 
 
-def make_matvec(isa: Isa, layout: Layout) -> Callable[[], Any]:
+def make_matvec(isa: Isa, layout: Layout, prefetch_bytes: int) -> Callable[[], Any]:
     """A maker for KernelCompiler.address: one row of activations."""
     family = linear_superblock if layout.integer_scales else linear_block
-    return lambda: family.make_matvec(isa, layout)
+    return lambda: family.make_matvec(isa, layout, prefetch_bytes)
 
 
 def make_matmul(isa: Isa, layout: Layout) -> Callable[[], Any]:

@@ -42,14 +42,14 @@ def _load_scales(WIDE: bool, address: int) -> Any:
     return simd.load(address) if WIDE else simd.load_f16_as_f32(address)
 
 
-def make_matvec(isa: Isa, layout: Layout) -> Any:
-    """The kernel for one row of activations."""
+def make_matvec(isa: Isa, layout: Layout, prefetch_bytes: int) -> Any:
+    """The kernel for one row of activations, prefetching that far ahead (0: not at all)."""
     ISA, BITS, GROUPS, RECORD = int(isa), layout.code_bits, layout.groups, layout.record_bytes
     MINIMA, CODES, HAS_MINIMA = layout.minima_at, layout.codes_at, layout.has_minima
     SHIFT, STEPS, WIDE = layout.offset_shift, layout.group // 4, layout.scale_bytes == 4
     SCALE_BYTES = 16 * layout.scale_bytes
     LINES = -(-layout.record_bytes // 64)
-    AHEAD = 4096  # bytes: far enough for memory's latency, near enough to stay in L2
+    AHEAD = prefetch_bytes
 
     def matvec(args: int, thread: int, threads: int) -> None:
         weights, panels = simd.load_i64(args), simd.load_i64(args + 8)
@@ -63,8 +63,9 @@ def make_matvec(isa: Isa, layout: Layout) -> Any:
         for panel in range(first, last):
             y = simd.zeros()
             for r in range(records):
-                for line in range(LINES):
-                    simd.prefetch_l2(record + AHEAD + 64 * line)
+                if AHEAD > 0:
+                    for line in range(LINES):
+                        simd.prefetch_l2(record + AHEAD + 64 * line)
                 x_scale = simd.broadcast_load(x_scales + 4 * r)
                 for group in range(GROUPS):
                     x_sum = simd.broadcast_load(sums + 4 * (r * GROUPS + group))

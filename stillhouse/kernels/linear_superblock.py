@@ -50,12 +50,12 @@ def _minima_dot(ISA: int, minima: int, split_sums: int) -> Any:
     return simd.to_f32(simd.add_i32(simd.shift_left(high, 6), low))
 
 
-def make_matvec(isa: Isa, layout: Layout) -> Any:
-    """The kernel for one row of activations."""
+def make_matvec(isa: Isa, layout: Layout, prefetch_bytes: int) -> Any:
+    """The kernel for one row of activations, prefetching that far ahead (0: not at all)."""
     ISA, BITS, GROUPS, RECORD = int(isa), layout.code_bits, layout.groups, layout.record_bytes
     SCALES, MINIMA, CODES = layout.scales_at, layout.minima_at, layout.codes_at
     CHUNK, HAS_MINIMA, SHIFT = layout.chunk_bytes, layout.has_minima, layout.offset_shift
-    AHEAD = 4096  # bytes: far enough for memory's latency, near enough to stay in L2
+    AHEAD, LINES = prefetch_bytes, layout.record_bytes // 64
 
     def matvec(args: int, thread: int, threads: int) -> None:
         weights, panels = simd.load_i64(args), simd.load_i64(args + 8)
@@ -73,8 +73,9 @@ def make_matvec(isa: Isa, layout: Layout) -> Any:
                 inner = simd.zeros()
                 for chunk in range(8):
                     at = record + CODES + chunk * CHUNK
-                    for line in range(chunk * (RECORD // 64) // 8, (chunk + 1) * (RECORD // 64) // 8):
-                        simd.prefetch_l2(record + AHEAD + 64 * line)
+                    if AHEAD > 0:
+                        for line in range(chunk * LINES // 8, (chunk + 1) * LINES // 8):
+                            simd.prefetch_l2(record + AHEAD + 64 * line)
                     if GROUPS == 8:
                         total = dot_chunk(ISA, BITS, 0, 8, simd.zeros(), at, xr + 32 * chunk)
                         scale = simd.load_u8_as_f32(record + SCALES + 16 * chunk)

@@ -28,6 +28,7 @@ _LINE = 64  # bytes: each shared word has a cache line of its own
 _EPOCH, _PROGRAM, _LENGTH, _ARRIVED, _TARGET, _STATES = (_LINE * n for n in range(6))
 _AWAKE, _ASLEEP = 0, 1
 _SPINS_BEFORE_SLEEP = 200_000  # some 5 ms
+_SPINS_BEFORE_YIELD = 4_000  # some 100 µs
 
 
 @intrinsic
@@ -84,6 +85,18 @@ def _relax(typing: Any) -> Any:
     return types.void(), codegen
 
 
+@intrinsic
+def _yield(typing: Any) -> Any:
+    """Let another thread have this core: the one waited for may have lost its own. Nothing on Windows."""
+
+    def codegen(context: Any, builder: Any, _signature: Any, _values: Any) -> Any:
+        if "windows" not in str(builder.module.triple):
+            builder.call(simd.declare(builder, "sched_yield", ir.IntType(32), []), [])
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
 @njit(inline="always", **NJIT_OPTIONS)
 def share(total: int, thread: int, threads: int) -> tuple[int, int]:
     """Thread ``thread``'s part of range(total): first and one past the last."""
@@ -100,8 +113,12 @@ def _walk(control: int, thread: int, threads: int) -> None:
         if simd.load_i64(row + 16) != 0:
             target += threads
             _atomic_add(control + _ARRIVED, 1)
+            spun = 0
             while _atomic_load(control + _ARRIVED) < target:
                 _relax()
+                spun += 1
+                if spun % _SPINS_BEFORE_YIELD == 0:
+                    _yield()
 
 
 @njit(**NJIT_OPTIONS)

@@ -18,7 +18,7 @@ from stillhouse.checkpoints import EncodedTensor
 from stillhouse.kernels import activations, attention, linear, linear_float
 from stillhouse.kernels.activations import NOT_QUANTIZED, QuantizedBuffer, QuantizedRows
 from stillhouse.kernels.compiler import KernelCompiler
-from stillhouse.kernels.isa import Isa
+from stillhouse.kernels.isa import Isa, prefetch_bytes
 from stillhouse.kernels.memory import allocate
 from stillhouse.kernels.team import Operation, Program, Team
 from stillhouse.models.batch import Batch
@@ -77,6 +77,7 @@ class Decoder:
         self.threads = threads
         self._weights = weights
         self._embeddings = embeddings
+        self._prefetch_bytes = prefetch_bytes()
         self._compiler = KernelCompiler()
         self._team = Team(threads)
         self._programs: WeakKeyDictionary[KVCache, _Programs] = WeakKeyDictionary()
@@ -211,7 +212,9 @@ class Decoder:
             return f"linear {encoding}", lambda: linear_float.make_matmul(encoding)
         if many:
             return f"matmul {layout.name} {self.isa.label}", linear.make_matmul(self.isa, layout)
-        return f"matvec {layout.name} {self.isa.label}", linear.make_matvec(self.isa, layout)
+        ahead = self._prefetch_bytes
+        name = f"matvec {layout.name} {self.isa.label} {ahead}"
+        return name, linear.make_matvec(self.isa, layout, ahead)
 
     def _linear(
         self, matrix: Matrix, x: _Input, out: int, out_width: int, rows: npt.NDArray[np.int64],

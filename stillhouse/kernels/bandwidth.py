@@ -1,0 +1,63 @@
+"""How fast this machine reads memory: the limit that decoding one token at a time runs into."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from typing import Any
+
+import numpy as np
+
+from stillhouse.kernels import simd
+from stillhouse.kernels.compiler import KernelCompiler
+from stillhouse.kernels.isa import prefetch_bytes
+from stillhouse.kernels.memory import allocate
+from stillhouse.kernels.team import Operation, Program, Team, share
+
+_BUFFER_BYTES = 512 << 20  # far larger than any last-level cache share
+_PASSES = 9
+_STEP = 256
+
+
+def make_read(ahead: int) -> Any:
+    """Reads a buffer once, each thread its part in order. Arguments: buffer, steps of 256 bytes, sums."""
+    AHEAD, STEP = ahead, _STEP
+
+    def read(args: int, thread: int, threads: int) -> None:
+        buffer, steps = simd.load_i64(args), simd.load_i64(args + 8)
+        first, last = share(steps, thread, threads)
+        a, b, c, d = simd.zeros(), simd.zeros(), simd.zeros(), simd.zeros()
+        for step in range(first, last):
+            at = buffer + step * STEP
+            if AHEAD > 0:
+                for line in range(4):
+                    simd.prefetch_l2(at + AHEAD + 64 * line)
+            a = simd.add_i32(a, simd.load(at))
+            b = simd.add_i32(b, simd.load(at + 64))
+            c = simd.add_i32(c, simd.load(at + 128))
+            d = simd.add_i32(d, simd.load(at + 192))
+        # Stored, so that no compiler may leave the reads out.
+        total = simd.add_i32(simd.add_i32(a, b), simd.add_i32(c, d))
+        simd.store(simd.load_i64(args + 16) + 64 * thread, total)
+
+    return read
+
+
+def measure_read_bytes_per_s(threads: int) -> float:
+    """Sustained reading by ``threads`` threads from huge pages: the median of nine passes over 512 MiB."""
+    buffer = allocate(_BUFFER_BYTES + 65536)
+    buffer[:] = 1  # a page that was never written is read from one shared page of zeros
+    sums = np.zeros(16 * threads, np.int32)
+    kernel = KernelCompiler().address("read", lambda: make_read(prefetch_bytes()))
+    arguments = (int(buffer.ctypes.data), _BUFFER_BYTES // _STEP, int(sums.ctypes.data))
+    program = Program([Operation(kernel, arguments)])
+    team = Team(threads)
+    try:
+        times_s = []
+        for _ in range(_PASSES + 1):
+            start_s = time.perf_counter()
+            team.run(program)
+            times_s.append(time.perf_counter() - start_s)
+    finally:
+        team.close()
+    return _BUFFER_BYTES / statistics.median(times_s[1:])
