@@ -64,7 +64,7 @@ _SMOLLM = PreTokenizer(
 _DEEPSEEK_V3 = PreTokenizer(
     (
         r"\p{N}{1,3}",
-        "[一-龥぀-ゟ゠-ヿ]+",
+        r"[\u4E00-\u9FA5\u3040-\u309F\u30A0-\u30FF]+",
         r"[!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+"
         r"|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+"
         r"| ?[\p{P}\p{S}]+[\r\n]*"
@@ -72,21 +72,34 @@ _DEEPSEEK_V3 = PreTokenizer(
     )
 )
 
-# Letters with case, spelled out in DeepSeek-LLM's tokenizer.json: \p{L} has CJK and Arabic too.
+# Letters with case, as spelled out in DeepSeek-LLM's tokenizer.json (\p{L} has CJK and Arabic too).
 _CASED_LETTERS = (
-    "A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-ᵷᵹ-ᶚḀ-ἕἘ-Ἕἠ-ὅὈ-Ὅὐ-ὗὙὛὝὟ-ώ"
-    "ᾀ-ᾴᾶ-ᾼιῂ-ῄῆ-ῌῐ-ΐῖ-Ίῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕℙ-ℝℤΩℨK-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿ"
-    "ﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ\U00010400-\U0001044f\U000104b0-\U000104d3\U000104d8-\U000104fb"
-    "\U00010c80-\U00010cb2\U00010cc0-\U00010cf2\U000118a0-\U000118df\U0001e900-\U0001e943"
+    "0041-005A 0061-007A 00B5 00C0-00D6 00D8-00F6 00F8-01BA 01BC-01BF 01C4-0293 0295-02AF "
+    "0370-0373 0376 0377 037B-037D 037F 0386 0388-038A 038C 038E-03A1 03A3-03F5 03F7-0481 "
+    "048A-052F 0531-0556 10A0-10C5 13A0-13F5 13F8-13FD 1C90-1CBA 1CBD-1CBF 1D00-1D2B "
+    "1D6B-1D77 1D79-1D9A 1E00-1F15 1F18-1F1D 1F20-1F45 1F48-1F4D 1F50-1F57 1F59 1F5B 1F5D "
+    "1F5F-1F7D 1F80-1FB4 1FB6-1FBC 1FBE 1FC2-1FC4 1FC6-1FCC 1FD0-1FD3 1FD6-1FDB 1FE0-1FEC "
+    "1FF2-1FF4 1FF6-1FFC 2102 2107 210A-2113 2115 2119-211D 2124 2126 2128 212A-212D "
+    "212F-2134 2139 213C-213F 2145-2149 214E 2183 2184 2C00-2C7B 2C7E-2CE4 2CEB-2CEE 2CF2 "
+    "2CF3 A640-A66D A680-A69B A722-A76F A771-A787 A78B-A78E AB70-ABBF FB00-FB06 FB13-FB17 "
+    "FF21-FF3A FF41-FF5A 10400-1044F 104B0-104D3 104D8-104FB 10C80-10CB2 10CC0-10CF2 "
+    "118A0-118DF 1E900-1E943"
 )
+
+
+def _char_class(code_points: str) -> str:
+    """ "0041-005A 00B5" → "[A-Zµ]"; hexadecimal, since some of these characters look alike."""
+    ranges = (part.split("-") for part in code_points.split())
+    return "[" + "".join("-".join(chr(int(end, 16)) for end in ends) for ends in ranges) + "]"
+
 
 _DEEPSEEK_LLM = PreTokenizer(
     (
         r"[\r\n]",
-        rf"\s?[{_CASED_LETTERS}]+",
-        r"\s?[!-/:-~！-／：-～‘-‟　-。]+",
+        rf"\s?{_char_class(_CASED_LETTERS)}+",
+        r"\s?[!-/:-~\uFF01-\uFF0F\uFF1A-\uFF5E\u2018-\u201F\u3000-\u3002]+",
         r"\s+$",
-        "[一-龥ࠀ-一가-\ud7ff]+",
+        r"[\u4E00-\u9FA5\u0800-\u4E00\uAC00-\uD7FF]+",
         r"\p{N}+",
     )
 )

@@ -169,8 +169,8 @@ def _measuring(node: nodes.Expr | None) -> nodes.Filter:
 
 def _bare_name(node: nodes.Node) -> Any:
     """The name, if the node is nothing but a measured name."""
-    is_measured = isinstance(node, nodes.Filter) and node.name == _MEASURED
-    return node.node if is_measured and isinstance(node.node, nodes.Name) else node
+    inner = node.node if isinstance(node, nodes.Filter) and node.name == _MEASURED else None
+    return inner if isinstance(inner, nodes.Name) else node
 
 
 @jinja2.pass_context

@@ -185,9 +185,11 @@ class Tokenizer:
 
     def _encode_ordinary(self, text: str) -> list[int]:
         try:
-            return self._bpe.encode(text, add_special_tokens=False).ids
-        except UnicodeEncodeError:  # lone surrogates: how a terminal passes on bytes it can't read
-            return self._encode_ordinary(text.encode("utf-8", errors="replace").decode("utf-8"))
+            encoded = self._bpe.encode(text, add_special_tokens=False)
+        except TypeError:  # lone surrogates: how a terminal passes on bytes that it cannot read
+            readable = text.encode("utf-8", errors="replace").decode("utf-8")
+            encoded = self._bpe.encode(readable, add_special_tokens=False)
+        return encoded.ids
 
 
 def _byte_level_bpe(
