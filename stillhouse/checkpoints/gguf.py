@@ -42,9 +42,10 @@ def open_gguf(path: Path) -> Checkpoint:
             headers.append(header)
             files.append(file)
         metadata = headers[0].metadata
-        total = metadata.get("split.tensors.count", len(tensors))
-        if total != len(tensors):
-            raise BadCheckpoint(f"{path.name}: its parts hold {len(tensors)} tensors, not {total}")
+        with _naming(path):
+            total = metadata.integer("split.tensors.count", len(tensors))
+            if total != len(tensors):
+                raise BadCheckpoint(f"its parts hold {len(tensors)} tensors, not {total}")
         opened.pop_all()  # they stay open: the checkpoint owns them now
         return Checkpoint(metadata, tensors, files)
 
@@ -60,27 +61,25 @@ def read_gguf_metadata(path: Path) -> Metadata:
 
 def _part_paths(path: Path) -> list[Path]:
     match = _PART_NAME.fullmatch(path.name)
-    if match is None:
+    if match is None or not path.exists():
         return [path]
     stem, number, count = match[1], int(match[2]), int(match[3])
     if not 1 <= number <= count:
         raise BadCheckpoint(f"{path.name}: part {number} of {count} cannot be")
     parts = [path.with_name(f"{stem}-{i:05d}-of-{count:05d}.gguf") for i in range(1, count + 1)]
     for part in parts:
-        if path.exists() and not part.exists():
+        if not part.exists():
             raise BadCheckpoint(f"{part.name} is missing beside {path.name}", hint="pull it again")
     return parts
 
 
 def _check_split(metadata: Metadata, number: int, count: int) -> None:
-    named = (number, count)
-    claimed = (metadata.get("split.no", 0), metadata.get("split.count", 1))
-    if claimed[1] in (0, 1):  # some writers number a single file, or say 0
-        claimed = (0, 1)
-    if claimed != named:
+    claimed_number = metadata.integer("split.no", 0)
+    claimed_count = metadata.integer("split.count", 0) or 1  # 0 is written for a single file too
+    if (claimed_number, claimed_count) != (number, count):
         raise BadCheckpoint(
-            f"it says it is part {claimed[0]} of {claimed[1]} (counted from 0), "
-            f"its name says {number} of {count}",
+            f"it was written as part {claimed_number + 1} of {claimed_count}, "
+            f"and found as part {number + 1} of {count}",
             hint="parts of a split model keep their names: NAME-00001-of-00002.gguf",
         )
 

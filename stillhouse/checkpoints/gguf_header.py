@@ -90,9 +90,9 @@ def _check_magic_and_version(cursor: Cursor) -> None:
 
 
 def _alignment(metadata: Metadata) -> int:
-    alignment = metadata.get("general.alignment", _DEFAULT_ALIGNMENT)
-    if not isinstance(alignment, int) or alignment <= 0 or alignment & (alignment - 1):
-        raise BadCheckpoint("metadata 'general.alignment' is not a power of two")
+    alignment = metadata.integer("general.alignment", _DEFAULT_ALIGNMENT)
+    if alignment <= 0 or alignment & (alignment - 1):
+        raise BadCheckpoint(f"its alignment is {alignment}, not a power of two")
     return alignment
 
 

@@ -18,7 +18,9 @@ from stillhouse.errors import BadCheckpoint
 
 MetaValue = str | int | float | bool | list[str] | npt.NDArray[Any]
 
+# Far above any real model, and low enough that no file takes a second to refuse or read.
 MAX_ENTRIES = 1 << 16
+MAX_STRINGS = 1 << 20
 MAX_NAME_BYTES = (1 << 16) - 1
 
 _BOOL, _STRING, _ARRAY = 7, 8, 9
@@ -69,6 +71,13 @@ class Metadata(Mapping[str, MetaValue]):
                 raise BadCheckpoint(message) from error
         return value
 
+    def integer(self, key: str, default: int) -> int:
+        """The integer at ``key``, or ``default``. Raises BadCheckpoint for any other type."""
+        value = self.get(key, default)
+        if not isinstance(value, int):
+            raise BadCheckpoint(f"metadata {shown(key)} is not an integer")
+        return value
+
     def __contains__(self, key: object) -> bool:
         return key in self._values
 
@@ -114,6 +123,10 @@ def _read_array(cursor: Cursor, key: str) -> MetaValue | _PackedStrings:
     if kind == _BOOL:
         return _checked_bools(cursor.take(count), key)
     if kind == _STRING:
+        if count > MAX_STRINGS:
+            raise BadCheckpoint(
+                f"metadata {shown(key)} claims {count} strings; {MAX_STRINGS} are the limit"
+            )
         return _PackedStrings(count, cursor.take_strings(count))
     raise BadCheckpoint(f"metadata {shown(key)} is an array of type {kind}, which is not read")
 
