@@ -23,9 +23,9 @@ def group(names: Iterable[str]) -> dict[str, list[str]]:
     groups: dict[str, list[str]] = {}
     for name in sorted(names):
         base = name.rpartition("/")[2]
-        if base.lower().endswith(".gguf") and not any(
-            word in base.lower() for word in _NOT_WEIGHTS
-        ):
+        if "\\" in base or any(word in base.lower() for word in _NOT_WEIGHTS):
+            continue  # a backslash would lead out of the model's folder on Windows
+        if base.lower().endswith(".gguf"):
             groups.setdefault(_PART.sub("", base[: -len(".gguf")]), []).append(name)
     return groups
 

@@ -177,7 +177,7 @@ def _pinned(pin: str, text: str) -> list[Package]:
 def _url(text: str) -> UrlReference:
     url, sha256 = _split_sha256(text)
     name = url.partition("?")[0].rstrip("/").rpartition("/")[2]
-    if not name.lower().endswith(".gguf"):
+    if not name.lower().endswith(".gguf") or "\\" in name:
         raise UsageError(f"'{text}' does not end in .gguf", hint="give the address of a GGUF file")
     return UrlReference(text, url, name, sha256)
 

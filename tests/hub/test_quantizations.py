@@ -58,6 +58,11 @@ def test_a_single_model_needs_no_quantisation() -> None:
     assert choose(["model.gguf"], repo="r", quantization=None, file=None) == ["model.gguf"]
 
 
+def test_a_name_that_would_leave_the_folder_is_no_model() -> None:
+    with pytest.raises(ModelNotFound):
+        choose(["..\\..\\evil-Q4_K_M.gguf"], repo="r", quantization=None, file=None)
+
+
 def test_one_part_stands_for_all_of_them() -> None:
     assert len(choose(DYNAMIC, repo="r", quantization=None, file=DYNAMIC[1])) == 2
 
