@@ -27,8 +27,9 @@ from stillhouse.errors import BadCheckpoint
 REAL_SHARE = 50
 MAX_SECONDS = 1.0
 MAX_BYTES = 256 << 20
-NUMBERS = (0, 1, 2, 5, 8, 9, 13, 31, 255, 1 << 16, 1 << 20, 1 << 31, (1 << 32) - 1, 1 << 40)
-NUMBERS += (1 << 63, (1 << 64) - 32, (1 << 64) - 1)
+SMALL_NUMBERS = (0, 1, 2, 5, 8, 9, 13, 31, 255)
+POWERS = (1 << 16, 1 << 20, 1 << 31, 1 << 32, 1 << 40, 1 << 63, 1 << 64)
+NUMBERS = (*SMALL_NUMBERS, *(power - below for power in POWERS for below in (1, 32)))
 
 
 @dataclass
