@@ -27,8 +27,9 @@ from stillhouse import hub
 from stillhouse.checkpoints import open_gguf
 from stillhouse.cli.document import commit
 from stillhouse.hardware import this_machine
-from stillhouse.models import KVCache, load_model
 from stillhouse.models.batch import BLOCK_TOKENS, Batch
+from stillhouse.models.kv import KVCache
+from stillhouse.models.loading import load_model
 from stillhouse.text import Tokenizer
 
 _HERE = Path(__file__).parent

@@ -14,8 +14,9 @@ import stillhouse
 from stillhouse.checkpoints import open_gguf
 from stillhouse.engine import Engine, Request, SamplingParams
 from stillhouse.kernels import isa
-from stillhouse.models import KVCache, load_model
 from stillhouse.models.batch import BLOCK_TOKENS
+from stillhouse.models.kv import KVCache
+from stillhouse.models.loading import load_model
 
 _CONTEXT_TOKENS = 2048
 

@@ -39,7 +39,7 @@ def parse_bytes(text: str) -> int:
         raise UsageError(f"'{text}' is not a size", hint="write it as 900MB, 8GB or 8GiB")
     number, prefix, binary = match.groups()
     base = 1024 if binary else 1000
-    return round(float(number) * base ** _POWER[prefix.lower()])
+    return round(float(number) * float(base ** _POWER[prefix.lower()]))
 
 
 def _scaled(value: float, unit: str) -> str:

@@ -1,27 +1,15 @@
-"""A reply on the terminal: the thought dimmed on stderr, the answer on stdout, a line of figures."""
+"""A reply on the terminal: thoughts dimmed on stderr, answers on stdout, one line of figures."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Generator
-from typing import TYPE_CHECKING, NamedTuple, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from stillhouse.cli.terminal import DIM, PLAIN, StopOnInterrupt, has_colours, note
 from stillhouse.units import format_seconds
 
 if TYPE_CHECKING:
-    from stillhouse.llm import Reply
-    from stillhouse.text import Delta
-
-    ReplyStream = Generator[Delta | Reply, None, None]
-
-
-class Shown(NamedTuple):
-    """What came of a stream. `reply` is None where the user stopped it with Ctrl-C."""
-
-    reasoning: str
-    answer: str
-    reply: Reply | None
+    from stillhouse.llm import ChatStream, Reply
 
 
 class _Printer:
@@ -60,44 +48,42 @@ class _Printer:
         self._kind = ""
 
 
-def show_reply(stream: ReplyStream, *, thoughts: bool = True, answers: bool = True) -> Shown:
-    """Take a stream to its end or to a Ctrl-C, and print each piece as it comes."""
-    from stillhouse.text import Delta
+def show_reply(stream: ChatStream, *, thoughts: bool = True, answers: bool = True) -> Reply:
+    """Print each piece of a stream as it comes; a Ctrl-C ends the reply at its next token."""
+    from stillhouse.llm import Reply
 
-    texts = {"reasoning": "", "answer": ""}
-    reply = None
     printer = _Printer(thoughts=thoughts, answers=answers)
     with StopOnInterrupt() as stop:
         try:
             for item in stream:
-                if not isinstance(item, Delta):
-                    reply = item
-                    break
-                texts[item.kind] += item.text
+                if isinstance(item, Reply):
+                    return item
                 printer.write(item.kind, item.text)
                 if stop.asked:
-                    break
+                    stream.cancel()
         finally:
-            stream.close()
             printer.end()
-    return Shown(texts["reasoning"], texts["answer"], reply)
+    raise AssertionError("a stream ends with a Reply")
 
 
-def note_figures(reply: Reply | None) -> None:
+def note_figures(reply: Reply) -> None:
     """One dim line on stderr: tokens of each kind, the first token's time, and the speed."""
-    if reply is None:
-        note("stopped")
-        return
     usage, timings = reply.usage, reply.timings
-    tokens = f"{usage.prompt_tokens} prompt + "
+    tokens = [f"{usage.prompt_tokens} prompt"]
     if usage.reasoning_tokens:
-        tokens += f"{usage.reasoning_tokens} thought + "
-    parts = [f"{tokens}{usage.answer_tokens} answer tokens"]
-    parts.append(f"first after {format_seconds(timings.ttft_s)}")
+        tokens.append(f"{usage.reasoning_tokens} thought")
+    tokens.append(f"{usage.answer_tokens} answer tokens")
+    parts = [" + ".join(tokens)]
+    if timings.ttft_s is not None:
+        parts.append(f"first after {format_seconds(timings.ttft_s)}")
     if timings.decode_tokens_per_s is not None:
         parts.append(f"{timings.decode_tokens_per_s:.1f} tok/s")
     if timings.bandwidth_share is not None:
         parts.append(f"{timings.bandwidth_share:.0%} of memory bandwidth")
+    if reply.thinking_end == "budget":
+        parts.append("thought closed at its budget")
     if reply.finish_reason == "length":
         parts.append("cut off at the maximum of tokens")
+    elif reply.finish_reason == "cancelled":
+        parts.append("stopped")
     note(" · ".join(parts))

@@ -7,12 +7,11 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from stillhouse.cli.answer import note_figures, show_reply
 from stillhouse.cli.terminal import dim, note
 from stillhouse.errors import StillhouseError
 
 if TYPE_CHECKING:
-    from stillhouse.cli.answer import ReplyStream
+    from stillhouse.llm import Reply
     from stillhouse.text import Message
 
 _HELP = """\
@@ -21,14 +20,15 @@ _HELP = """\
 Ctrl-C   stop the answer"""
 
 
-def chat(
-    ask: Callable[[Sequence[Message]], ReplyStream], opening: Sequence[Message], *, thoughts: bool
-) -> None:
-    """Read, answer, repeat, until /exit or the end of input. `opening` is never forgotten."""
+def chat(answer: Callable[[Sequence[Message]], Reply], opening: Sequence[Message]) -> None:
+    """Read a line, `answer` it, repeat, until /exit or the end of input.
+
+    `opening` stays at the conversation's head, after /clear too.
+    """
     from stillhouse.text import Message
 
     with contextlib.suppress(ImportError):
-        import readline  # noqa: F401 - gives input() history and editing, where the platform has it
+        import readline  # noqa: F401 - gives input() history and editing, where there is one
     note("/help for help")
     messages = list(opening)
     while (line := _read_line()) is not None:
@@ -45,12 +45,11 @@ def chat(
                 continue
         question = Message("user", line)
         try:
-            shown = show_reply(ask([*messages, question]), thoughts=thoughts)
-        except StillhouseError as error:  # a prompt too long ends neither chat nor conversation
+            reply = answer([*messages, question])
+        except StillhouseError as error:  # too long a prompt ends neither chat nor conversation
             note(f"error: {error.message}" + (f" ({error.hint})" if error.hint else ""))
             continue
-        note_figures(shown.reply)
-        messages += [question, Message("assistant", shown.answer)]
+        messages += [question, Message("assistant", reply.answer)]
 
 
 def _read_line() -> str | None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import textwrap
 from pathlib import Path
 from typing import Any
 
 from stillhouse.cli import options
 from stillhouse.cli.document import print_document
-from stillhouse.cli.terminal import StageLine
+from stillhouse.cli.table import aligned
 from stillhouse.hardware import Machine, this_machine
 from stillhouse.units import format_bytes, format_rate
 
@@ -20,6 +21,8 @@ _ACCELERATOR_TOOLS = (
     ("xpu-smi", "discovery", "--dump", "2"),
 )
 
+_FORMATS_WIDTH = 50  # characters of format names on a line
+
 
 def doctor(threads: options.Threads = None, json: options.Json = False) -> None:
     """This machine, and which kernel serves which format."""
@@ -29,10 +32,7 @@ def doctor(threads: options.Threads = None, json: options.Json = False) -> None:
     machine = this_machine()
     level = isa.detect()
     num_threads = threads or machine.physical_cores
-    stages = StageLine()
-    stages("measuring memory bandwidth", 0, 1)
     read_bytes_per_s = bandwidth.measure_read_bytes_per_s(num_threads)
-    stages.clear()
     serving = {encoding.name: table.serving(encoding.name, level) for encoding in ENCODINGS}
     report: dict[str, Any] = {
         "isa_level": level.label,
@@ -78,9 +78,14 @@ def _lines(machine: Machine, report: dict[str, Any]) -> list[str]:
         ("accelerators", ", ".join(report["accelerators"]) or "none found"),
         ("kernel cache", _with_tilde(report["kernel_cache"])),
     ]
-    lines = [f"{name:<14}{text}" for name, text in rows]
-    lines += ["", f"{'format':<14}served by"]
-    return lines + [f"{name:<14}{kernel}" for name, kernel in report["kernels"].items()]
+    kernels: dict[str, list[str]] = {}
+    for name, kernel in report["kernels"].items():
+        kernels.setdefault(kernel, []).append(name)
+    formats = [("kernels", "")]
+    for kernel, names in kernels.items():
+        for number, line in enumerate(textwrap.wrap(" ".join(names), _FORMATS_WIDTH)):
+            formats.append(("" if number else f"  {kernel}", line))
+    return [*aligned(rows), "", *aligned(formats)]
 
 
 def _memory(machine: Machine) -> str:

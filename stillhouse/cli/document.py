@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from stillhouse import __version__
+from stillhouse.cli.json_names import DOCUMENTS
 from stillhouse.hardware import this_machine
 
 
@@ -17,6 +18,7 @@ def print_document(command: str, *, model: str | None = None, **results: Any) ->
 
     `model` is the reference as the user gave it; None where a command is about no model.
     """
+    assert results.keys() <= DOCUMENTS[command].keys(), "a name that the reference does not have"
     document: dict[str, Any] = {
         "command": command,
         "stillhouse": __version__,

@@ -6,8 +6,7 @@ The answer goes to stdout; the thought, progress and the closing line go to stde
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
-from functools import partial
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -21,7 +20,8 @@ from stillhouse.errors import UsageError
 from stillhouse.units import parse_bytes
 
 if TYPE_CHECKING:
-    from stillhouse.cli.answer import Shown
+    from stillhouse.llm import Reply
+    from stillhouse.text import Message
 
 _INTERRUPTED = 130
 
@@ -63,11 +63,10 @@ def run(
     max_memory_bytes = None if max_memory is None else parse_bytes(max_memory)
 
     from stillhouse import hub
-    from stillhouse.hub.progress import TerminalProgress
     from stillhouse.llm import LLM
     from stillhouse.text import Message
 
-    with TerminalProgress() as pulling:
+    with hub.TerminalProgress() as pulling:
         hub.resolve(model, progress=pulling)
     stages = StageLine()
     llm = LLM(
@@ -79,9 +78,10 @@ def run(
         progress=stages,
     )
     stages.clear()
-    with llm:
-        ask = partial(
-            llm.chat,
+
+    def answer(messages: Sequence[Message]) -> Reply:
+        stream = llm.chat(
+            messages,
             stream=True,
             think=think,
             thinking_budget=thinking_budget,
@@ -93,33 +93,19 @@ def run(
             max_tokens=max_tokens,
             stop=tuple(stop or ()),
         )
+        reply = show_reply(stream, thoughts=not (hide_thoughts or json), answers=not json)
+        reply = llm.with_bandwidth_share(reply)
+        if not json:
+            note_figures(reply)
+        return reply
+
+    with llm:
         opening = [] if system is None else [Message("system", system)]
         if prompt is None:
-            chat(ask, opening, thoughts=not hide_thoughts)
+            chat(answer, opening)
             return
-        shown = show_reply(
-            ask([*opening, Message("user", prompt)]),
-            thoughts=not hide_thoughts and not json,
-            answers=not json,
-        )
+        reply = answer([*opening, Message("user", prompt)])
     if json:
-        _print_json(model, shown)
-    else:
-        note_figures(shown.reply)
-    if shown.reply is None:
+        print_document("run", model=model, **reply.as_json())
+    if reply.finish_reason == "cancelled":
         raise typer.Exit(_INTERRUPTED)
-
-
-def _print_json(model: str, shown: Shown) -> None:
-    """The reply's document; of a stopped one the texts so far, and no figures."""
-    reply = shown.reply
-    print_document(
-        "run",
-        model=model,
-        reasoning=shown.reasoning,
-        answer=shown.answer,
-        finish_reason="cancelled" if reply is None else reply.finish_reason,
-        thinking_end="client" if reply is None else reply.thinking_end,
-        usage=None if reply is None else asdict(reply.usage),
-        timings=None if reply is None else asdict(reply.timings),
-    )

@@ -8,10 +8,19 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
+from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Self, TextIO
 
 DIM, PLAIN, _CLEAR_LINE = "\x1b[2m", "\x1b[0m", "\r\x1b[2K"
+
+_PATIENCE_S, _REDRAW_S = 1.0, 0.1
+_MOST_COUNTED = 1000  # a total beyond this is bytes, and shown as a percentage
+_STAGES = {
+    "weights": "laying out the weights for this processor",
+    "kernels": "compiling kernels for this processor, once",
+}
 
 
 def has_colours(stream: TextIO) -> bool:
@@ -30,28 +39,40 @@ def note(text: str) -> None:
 
 
 class StageLine:
-    """Shows `stage: done/total` on one line that is redrawn, and gone at the end.
+    """Shows how far a slow stage of loading is, on one line that is redrawn, and gone at the end.
 
-    Where stderr is no terminal each stage is said once, when it begins.
+    A stage is shown when it has taken a second: kernels from the cache and weights in memory are
+    faster. Where stderr is no terminal a slow stage is said once.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._stage = ""
+        self._began_at = self._drawn_at = 0.0
+        self._is_shown = False
 
     def __call__(self, stage: str, done: int, total: int) -> None:
+        now = self._clock()
+        if stage != self._stage:
+            self.clear()
+            self._stage, self._began_at = stage, now
+        if now - self._began_at < _PATIENCE_S or now - self._drawn_at < _REDRAW_S:
+            return
+        title = _STAGES.get(stage, stage)
         if sys.stderr.isatty():
-            count = f": {done}/{total}" if total > 1 else " …"
-            sys.stderr.write(_CLEAR_LINE + dim(stage + count, sys.stderr))
+            count = f"{done}/{total}" if total < _MOST_COUNTED else f"{done / total:.0%}"
+            sys.stderr.write(_CLEAR_LINE + dim(f"{title}: {count}", sys.stderr))
             sys.stderr.flush()
-        elif stage != self._stage:
-            print(f"{stage} …", file=sys.stderr, flush=True)
-        self._stage = stage
+        elif not self._is_shown:
+            print(title, file=sys.stderr, flush=True)
+        self._is_shown, self._drawn_at = True, now
 
     def clear(self) -> None:
         """Take the line away."""
-        if self._stage and sys.stderr.isatty():
+        if self._is_shown and sys.stderr.isatty():
             sys.stderr.write(_CLEAR_LINE)
             sys.stderr.flush()
+        self._is_shown = False
 
 
 class StopOnInterrupt:

@@ -1,0 +1,79 @@
+"""Every name that `--json` prints at a document's top, with its meaning.
+
+The names are stable: new ones are added, none changes. `print_document` refuses a name that is not
+here, and docs/reference/json.md is made from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+EVERY_DOCUMENT: Mapping[str, str] = {
+    "command": "the command, as `run`",
+    "stillhouse": "version of Stillhouse",
+    "commit": "of the checkout, `+` after it where files differ; null for an installed package",
+    "machine": "`os`, `architecture`, `cpu`, `isa_flags`, `physical_cores` and `logical_cores` "
+    "that this process may use, `total_memory_bytes`, `available_memory_bytes`, `huge_pages`, "
+    "`python`",
+    "model": "the reference as it was given; null where a command is about no model",
+}
+
+DOCUMENTS: Mapping[str, Mapping[str, str]] = {
+    "doctor": {
+        "isa_level": "which kernels run here: `portable`, `avx2`, `avx512-vnni`",
+        "threads": "used for the measurement",
+        "read_bandwidth_bytes_per_s": "memory read, measured now",
+        "accelerators": "a list of what the makers' tools find; none is used",
+        "kernel_cache": "folder of the compiled kernels",
+        "kernels": "{format: the kernel that serves it here}",
+    },
+    "pull": {
+        "reference": "the model's full name",
+        "origin": "where it came from",
+        "path": "its first file",
+        "files": "a list of {`name`, `size`, `sha256`}",
+    },
+    "list": {
+        "models": "a list of {`reference`, `origin`, `path`, `bytes_on_disk`, `complete`, `pulled` "
+        "(when), `files`}",
+        "catalogue": "with `--all`, instead: a list of {`name`, `title`, `aliases`, `parameters`, "
+        "`context_tokens`, `licence`, `reasoning`, `default_quantization`, `quantizations`, "
+        "`source`}",
+    },
+    "show": {
+        "reference": "the model's full name",
+        "pulled": "whether it is on this machine; what only the file tells is missing otherwise",
+        "name": "what its makers call it",
+        "path": "its first file",
+        "architecture": "as GGUF names it",
+        "parameters": "how many numbers its tensors hold",
+        "active_parameters": "of them, used for one token",
+        "context_tokens": "the longest context it was made for",
+        "licence": "its identifier",
+        "base": "the model it was made from",
+        "reasoning": "whether it thinks before it answers",
+        "file_bytes": "of all its files",
+        "published_bytes": "the same, as its source says",
+        "quantization": "as its publisher names it",
+        "tensors": "{format: {`count`, `bytes`}}",
+        "chat_template": "whether the file has one",
+        "sampling": "its makers' advice: `temperature`, `top_p`, `top_k`, `min_p`",
+        "source": "where that is written",
+    },
+    "rm": {
+        "reference": "the model's full name",
+        "freed_bytes": "on disk",
+    },
+    "run": {
+        "reasoning": "the thought, without its tags",
+        "answer": "the answer",
+        "finish_reason": "`stop`, `length` or `cancelled`",
+        "thinking_end": "what ended the thought: `natural`, `budget`, `loop`, `context`, `client`, "
+        "or `none` where there was no thought",
+        "usage": "`prompt_tokens`, `reasoning_tokens`, `answer_tokens`, `cached_tokens` (of the "
+        "prompt, found in the KV cache)",
+        "timings": "`load_s`, `ttft_s` (first token), `ttfat_s` (first token of the answer), "
+        "`prefill_tokens_per_s`, `decode_tokens_per_s`, `bandwidth_share` (of the memory bandwidth "
+        "measured here; from 0 to 1); null where there was nothing to time",
+    },
+}
