@@ -91,7 +91,12 @@ class Sampler:
         _check_finite(maximum)
         reach = _REACH if params.min_p == 0 else -math.log(params.min_p)
         is_within = logits >= _floor(maximum, reach * params.temperature)
-        if params.min_p == 0 and np.count_nonzero(is_within) > len(logits) // 8:
+        num_within = np.count_nonzero(is_within)
+        if 0 < params.top_k < num_within:
+            ranked = _rank(logits, params.temperature, lambda near: len(near) >= params.top_k)
+            ids = np.sort(ranked[: params.top_k])
+            kept = logits[ids]
+        elif params.min_p == 0 and num_within > len(logits) // 8:
             ids, kept = self._all_ids, logits  # cheaper than picking so many out
         else:
             ids = np.flatnonzero(is_within)
@@ -99,10 +104,6 @@ class Sampler:
         weights = np.subtract(kept, maximum, out=self._weights[: len(ids)])
         weights *= np.float32(1 / params.temperature)
         np.exp(weights, out=weights)
-        if 0 < params.top_k < len(ids):
-            ranked = _rank(kept, params.temperature, lambda near: len(near) >= params.top_k)
-            best = np.sort(ranked[: params.top_k])
-            ids, kept, weights = ids[best], kept[best], weights[best]
         if params.top_p < 1:
             mass = params.top_p * float(weights.sum())
             ranked = _rank(kept, params.temperature, lambda near: weights[near].sum() >= mass)
@@ -137,7 +138,7 @@ def _rank(
 ) -> NDArray[np.intp]:
     """Indices of the largest, in descending order: as many as are enough, seldom all."""
     maximum = kept.max()
-    reach = 4.0
+    reach = 6.0
     while True:
         near = np.flatnonzero(kept >= _floor(maximum, reach * temperature))
         if len(near) == len(kept) or is_enough(near):
