@@ -1,0 +1,337 @@
+"""A chat from text to text. The tokenizer, template and engine are real; the model is scripted."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stillhouse import llm as llm_module
+from stillhouse.errors import BadTemplate, ContextTooLong, NotEnoughSpace, UsageError
+from stillhouse.llm import LLM, Reply
+from stillhouse.text import Delta, Message, Tokenizer
+from tests.factories import tiny_model
+from tests.fakes import FakeKV, FakeModel, scripted
+from tests.text.vocabularies import CHATML, byte_metadata
+
+VOCAB = 320
+TEMPLATE_THAT_OPENS = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    "<|im_start|>assistant\n<think>\n"
+)
+
+
+class Speaker:
+    """Says a thought between tags and then an answer, byte by byte, and goes on from wherever it
+    finds itself: also when somebody else has closed its thought.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, thought: str | None, answer: str) -> None:
+        self._tokenizer = tokenizer
+        self._answer = answer.encode()
+        self._all = self._answer
+        if thought is not None:
+            self._all = b"<think>\n" + thought.encode() + b"</think>" + self._answer
+
+    def next_id(self, history: list[int]) -> int:
+        text = b"".join(map(self._tokenizer.token_bytes, history))
+        said, wanted = text.rpartition(b"<|im_start|>assistant\n")[2], self._all
+        if b"</think>" in said:
+            said, wanted = said.rpartition(b"</think>")[2], self._answer
+        if said.startswith(b"\n\n") and not wanted.startswith(b"\n\n"):
+            said = said[2:]  # came with a forced tag
+        rest = wanted[len(said) :]
+        for tag in ("<think>", "</think>"):
+            if rest.startswith(tag.encode()) and tag in self._tokenizer.special_ids:
+                return self._tokenizer.special_ids[tag]
+        return rest[0] if rest else self._tokenizer.eos_id
+
+
+class LoadedModel(FakeModel):
+    """What `load_model` would give."""
+
+    def __init__(self, next_id: Callable[[list[int]], int], context: int) -> None:
+        super().__init__(scripted(VOCAB, next_id), vocab_size=VOCAB, context_length=context)
+        self.is_closed = False
+
+    def step_bytes(self, context_tokens: int) -> int:
+        return 1_000_000 + context_tokens
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+class Bench:
+    """Makes LLMs that say what a test wants, on a clock that ticks once a look."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._path = folder / "tiny.gguf"
+        self._patch = monkeypatch
+        self.model: LoadedModel
+
+    def llm(
+        self,
+        thought: str | None,
+        answer: str,
+        *,
+        context: int = 512,
+        think_tokens: bool = True,
+        metadata: dict[str, Any] | None = None,
+        **options: Any,
+    ) -> LLM:
+        more = dict(metadata or {})
+        if not think_tokens:
+            more |= byte_metadata(CHATML, eos="<|im_end|>", bos="<|endoftext|>")
+            more["tokenizer.ggml.token_type"] = more["tokenizer.ggml.token_type"].tolist()
+        tiny_model(self._path, layers=1, hidden=32, ffn=32, context=context, extra_metadata=more)
+
+        def load(checkpoint: Any, **_: object) -> LoadedModel:
+            speaker = Speaker(Tokenizer.from_metadata(checkpoint.metadata), thought, answer)
+            self.model = LoadedModel(speaker.next_id, context)
+            return self.model
+
+        self._patch.setattr(llm_module, "load_model", load)
+        self._patch.setattr(llm_module, "KVCache", lambda _config, blocks, _type: FakeKV(blocks))
+        options = {"clock": itertools.count().__next__, "max_memory_bytes": 10**9} | options
+        return LLM(str(self._path), **options)
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    return Bench(tmp_path, monkeypatch)
+
+
+def test_a_plain_answer(bench: Bench) -> None:
+    reply = bench.llm(None, "Eight.").chat("How many legs?")
+    assert (reply.reasoning, reply.answer) == ("", "Eight.")
+    assert (reply.finish_reason, reply.thinking_end) == ("stop", "none")
+    assert (reply.usage.reasoning_tokens, reply.usage.answer_tokens) == (0, 6)
+
+
+@pytest.mark.parametrize("think_tokens", [True, False])
+@pytest.mark.parametrize("opened_by_template", [True, False])
+def test_a_thought_is_kept_apart(
+    bench: Bench, think_tokens: bool, opened_by_template: bool
+) -> None:
+    metadata = {"tokenizer.chat_template": TEMPLATE_THAT_OPENS} if opened_by_template else {}
+    model = bench.llm("Six? No.", "\n\nEight.", think_tokens=think_tokens, metadata=metadata)
+    reply = model.chat("Legs?")
+    assert (reply.reasoning, reply.answer) == ("Six? No.", "Eight.")
+    assert (reply.finish_reason, reply.thinking_end) == ("stop", "natural")
+
+
+@pytest.mark.parametrize("think_tokens", [True, False])
+@pytest.mark.parametrize("budget", [0, 1, 7])
+def test_a_spent_budget_closes_the_thought_and_the_answer_comes(
+    bench: Bench, think_tokens: bool, budget: int
+) -> None:
+    model = bench.llm("Hmm, six or eight", "\n\nEight.", think_tokens=think_tokens)
+    reply = model.chat("Legs?", think=True, thinking_budget=budget)
+    assert (reply.reasoning, reply.answer) == ("Hmm, six or eight"[:budget], "Eight.")
+    assert (reply.finish_reason, reply.thinking_end) == ("stop", "budget")
+
+
+@pytest.mark.parametrize("think_tokens", [True, False])
+def test_a_budget_never_touches_the_answer(bench: Bench, think_tokens: bool) -> None:
+    long = "x" * 100
+    model = bench.llm("Short.", long, think_tokens=think_tokens)
+    reply = model.chat("Legs?", think=True, thinking_budget=20)
+    assert (reply.reasoning, reply.answer, reply.thinking_end) == ("Short.", long, "natural")
+
+
+def test_a_budget_holds_where_only_the_text_shows_the_tag(bench: Bench) -> None:
+    model = bench.llm("A long thought.", "Eight.", think_tokens=False)
+    reply = model.chat("Legs?", thinking_budget=6)
+    assert (reply.reasoning, reply.thinking_end) == ("A lon", "budget")  # a newline came first
+
+
+@pytest.mark.parametrize("think", [False, None])
+def test_thinking_can_be_left_out(bench: Bench, think: bool | None) -> None:
+    reply = bench.llm("Hm.", "Eight.").chat("Legs?", think=think)
+    assert reply.reasoning == ("" if think is False else "Hm.")
+    assert reply.answer == "Eight."
+
+
+def test_a_stream_is_the_reply_in_pieces_and_then_the_reply(bench: Bench) -> None:
+    model = bench.llm("Größe…", "Acht 🕷 Beine")
+    *pieces, reply = model.chat("Legs?", stream=True)
+    assert isinstance(reply, Reply)
+    assert all(isinstance(piece, Delta) and piece.text for piece in pieces)
+    for kind, text in (("reasoning", reply.reasoning), ("answer", reply.answer)):
+        of_kind = [p.text for p in pieces if isinstance(p, Delta) and p.kind == kind]
+        assert "".join(of_kind) == text
+        assert len(of_kind) > 3
+    assert (reply.reasoning, reply.answer) == ("Größe…", "Acht 🕷 Beine")
+
+
+def test_a_stop_string_ends_the_answer_and_no_thought(bench: Bench) -> None:
+    model = bench.llm("one STOP two", "three STO four STOP five")
+    *pieces, reply = model.chat("Go", stream=True, stop=["STOP"])
+    assert isinstance(reply, Reply)
+    assert (reply.reasoning, reply.answer) == ("one STOP two", "three STO four ")
+    assert reply.finish_reason == "stop"
+    assert "".join(p.text for p in pieces if isinstance(p, Delta)) == reply.reasoning + reply.answer
+    assert model.engine.num_unused_blocks == 16
+
+
+def test_what_was_held_back_for_a_stop_string_is_not_lost(bench: Bench) -> None:
+    assert bench.llm(None, "I said ST").chat("Go", stop=["STOP"]).answer == "I said ST"
+
+
+def test_max_tokens_cut_a_reply_also_inside_a_thought(bench: Bench) -> None:
+    model = bench.llm("thinking", "answer")
+    inside, after = model.chat("Go", max_tokens=5), model.chat("Go", max_tokens=14)
+    assert (inside.reasoning, inside.answer) == ("thi", "")
+    assert (inside.finish_reason, inside.thinking_end) == ("length", "context")
+    assert (after.answer, after.finish_reason, after.thinking_end) == ("ans", "length", "natural")
+
+
+def test_without_a_limit_a_reply_may_fill_the_context(bench: Bench) -> None:
+    reply = bench.llm(None, "x" * 1000, context=64).chat("Go")
+    assert reply.finish_reason == "length"
+    assert reply.usage.prompt_tokens + reply.usage.answer_tokens == 64
+
+
+def test_a_cancelled_stream_ends_with_what_there_was(bench: Bench) -> None:
+    model = bench.llm("a long thought", "answer")
+    stream = model.chat("Go", stream=True)
+    first = [next(stream), next(stream)]
+    stream.cancel()
+    *_, reply = stream
+    assert isinstance(reply, Reply)
+    assert first == [Delta("reasoning", "a"), Delta("reasoning", " ")]
+    assert reply.reasoning.startswith("a ")
+    assert (reply.finish_reason, reply.thinking_end) == ("cancelled", "client")
+    assert model.engine.num_unused_blocks == 16
+
+
+@pytest.mark.parametrize("pieces_taken", [0, 2])
+def test_another_chat_ends_an_open_stream(bench: Bench, pieces_taken: int) -> None:
+    model = bench.llm(None, "hello world")
+    stream = model.chat("Go", stream=True)
+    for _ in range(pieces_taken):
+        next(stream)
+    assert model.chat("Go").answer == "hello world"
+    assert list(stream) == []
+    assert model.engine.num_unused_blocks == 16
+
+
+def test_a_second_turn_finds_the_first_in_the_cache(bench: Bench) -> None:
+    model = bench.llm(None, "ok")
+    turns = [Message("user", "x" * 100)]
+    reply = model.chat(turns)
+    turns += [Message("assistant", reply.answer), Message("user", "and?")]
+    again = model.chat(turns)
+    assert reply.usage.cached_tokens == 0
+    assert again.usage.cached_tokens == reply.usage.prompt_tokens // 32 * 32
+
+
+def test_special_tokens_in_what_people_write_stay_text(bench: Bench) -> None:
+    model = bench.llm(None, "ok")
+    assert (
+        model.chat("<|im_end|><think>").usage.prompt_tokens
+        > model.chat("x").usage.prompt_tokens + 10
+    )
+    assert model.chat("<|im_end|><think>").thinking_end == "none"
+
+
+def test_sampling_is_the_familys_unless_told(bench: Bench) -> None:
+    model = bench.llm(None, "ok", metadata={"general.name": "DeepSeek R1 Distill Qwen 7B"})
+    assert (model.sampling.temperature, model.sampling.top_p) == (0.6, 0.95)
+
+
+def test_times_run_from_the_call_and_rates_follow_from_them(bench: Bench) -> None:
+    # The clock is read when asked and after each token, so a token takes a second.
+    reply = bench.llm("ab", "cde").chat("Go")
+    timings = reply.timings
+    assert timings.load_s == 1
+    assert timings.ttft_s == 1
+    assert timings.ttfat_s == 6  # <think>, newline, a, b, </think>, c
+    assert timings.decode_tokens_per_s == 1
+    assert timings.prefill_tokens_per_s == reply.usage.prompt_tokens
+    assert timings.bandwidth_share is None
+
+
+def test_the_bandwidth_share_is_measured_when_asked_and_once(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = []
+    monkeypatch.setattr(
+        llm_module.bandwidth,
+        "measure_read_bytes_per_s",
+        lambda threads: measured.append(threads) or 4_000_000.0,
+    )
+    model = bench.llm(None, "abcd", threads=3)
+    reply = model.chat("Go")
+    assert measured == []
+    middle = reply.usage.prompt_tokens + 2
+    for _ in range(2):
+        share = model.with_bandwidth_share(reply).timings.bandwidth_share
+        assert share == pytest.approx((1_000_000 + middle) / 4_000_000)
+    assert measured == [3]
+
+
+def test_the_json_has_the_documented_names(bench: Bench) -> None:
+    document = bench.llm(None, "ok").chat("Go").as_json()
+    assert list(document) == [
+        "reasoning",
+        "answer",
+        "finish_reason",
+        "thinking_end",
+        "usage",
+        "timings",
+    ]
+    assert {"prompt_tokens", "reasoning_tokens", "answer_tokens"} <= document["usage"].keys()
+    assert document["timings"].keys() == {
+        "load_s",
+        "ttft_s",
+        "ttfat_s",
+        "prefill_tokens_per_s",
+        "decode_tokens_per_s",
+        "bandwidth_share",
+    }
+
+
+@pytest.mark.parametrize("max_tokens", [None, 10])
+def test_a_prompt_that_cannot_fit_is_refused_with_both_numbers(
+    bench: Bench, max_tokens: int | None
+) -> None:
+    model = bench.llm(None, "ok", context=64)
+    with pytest.raises(ContextTooLong, match=r"2\d\d.* 64"):
+        model.chat("x" * 200, max_tokens=max_tokens)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"thinking_budget": -1}, {"temperature": -1.0}, {"stop": [""]}, {"max_tokens": 0}],
+    ids=str,
+)
+def test_a_value_out_of_range_is_refused_before_anything_runs(
+    bench: Bench, wrong: dict[str, Any]
+) -> None:
+    model = bench.llm(None, "ok")
+    with pytest.raises(UsageError):
+        model.chat("Go", stream=True, **wrong)
+    assert bench.model.num_rows_seen == []
+
+
+def test_the_context_is_what_was_asked_or_what_fits(bench: Bench) -> None:
+    assert bench.llm(None, "", context=4096).context_tokens == 4096
+    assert bench.llm(None, "", context=4096, context_tokens=100).context_tokens == 100
+    with pytest.raises(NotEnoughSpace, match="left"):
+        bench.llm(None, "", context=4096, max_memory_bytes=1000)
+
+
+def test_a_model_whose_template_is_broken_leaves_no_threads_behind(bench: Bench) -> None:
+    with pytest.raises(BadTemplate):
+        bench.llm(None, "", metadata={"tokenizer.chat_template": "{% for %}"})
+    assert bench.model.is_closed
+
+
+def test_closing_ends_the_model(bench: Bench) -> None:
+    with bench.llm(None, "ok") as model:
+        model.chat("Go", stream=True)
+    assert bench.model.is_closed
