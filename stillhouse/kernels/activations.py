@@ -6,6 +6,8 @@ Linear kernels read activations as int8 with a scale for each span of columns (2
     codes int8 (rows, columns) | scales float32 (rows, columns / span) | sums16, sums32: int32 sums of 16, 32
     codes | split sums int8: the sums of 32 as 64 * high + low, for each 128 columns four highs, four lows
 
+Kernels on matrix tiles read bf16 rows instead.
+
 A few rows are shared out by columns, many by rows.
 """
 
@@ -30,6 +32,17 @@ class QuantizedRows(NamedTuple):
     sums16: int
     sums32: int
     split_sums: int
+
+
+class Forms(NamedTuple):
+    """The forms in which a kernel leaves activations, in the order of its arguments; 0: not that one."""
+
+    by_256: QuantizedRows
+    by_32: QuantizedRows
+    bf16: int
+
+    def arguments(self) -> tuple[int, ...]:
+        return (*self.by_256, *self.by_32, self.bf16)
 
 
 NOT_QUANTIZED = QuantizedRows(0, 0, 0, 0, 0)
@@ -83,8 +96,9 @@ def _quantize_span(
 
 
 @njit(inline="always", **NJIT_OPTIONS)
-def _quantize(SPAN: int, x: int, buffers: int, row: int, columns: int, first: int, last: int) -> None:
-    """Quantise columns first to last (multiples of SPAN) of one row; ``buffers``: address of QuantizedRows."""
+def _leave_quantized(
+    SPAN: int, x: int, buffers: int, row: int, columns: int, first: int, last: int
+) -> None:
     codes = simd.load_i64(buffers)
     if codes != 0:
         scales, sums16 = simd.load_i64(buffers + 8), simd.load_i64(buffers + 16)
@@ -95,6 +109,17 @@ def _quantize(SPAN: int, x: int, buffers: int, row: int, columns: int, first: in
                 SPAN, x + column * 4, codes + n, scales + n // SPAN * 4, sums16 + n // 4,
                 sums32 + n // 8, split_sums + n // 16,
             )  # fmt: skip
+
+
+@njit(inline="always", **NJIT_OPTIONS)
+def _leave(x: int, forms: int, row: int, columns: int, first: int, last: int) -> None:
+    """Leave columns first to last of a row at x in the forms wanted; ``forms``: address of Forms."""
+    _leave_quantized(256, x, forms, row, columns, first, last)
+    _leave_quantized(32, x, forms + 40, row, columns, first, last)
+    bf16 = simd.load_i64(forms + 80)
+    if bf16 != 0:
+        for column in range(first, last, 16):
+            simd.store_as_bf16(bf16 + 2 * (row * columns + column), simd.load(x + 4 * column))
 
 
 @njit(inline="always", **NJIT_OPTIONS)
@@ -114,8 +139,7 @@ def make_norm() -> Any:
     """RMS norm, y = x / sqrt(mean(x^2) + eps) * weight, kept as float32 and quantised (arXiv:1910.07467).
 
     Arguments: x, weight, y (addresses, float32), columns, rows (address), eps (address of a float32), index
-    (address of int32 row numbers to take from x, or 0 for all in order), then QuantizedRows for spans of 256
-    and of 32.
+    (address of int32 row numbers to take from x, or 0 for all in order), then Forms.
     """
 
     def norm(args: int, thread: int, threads: int) -> None:
@@ -135,8 +159,7 @@ def make_norm() -> Any:
             for column in range(first, last, 16):
                 v = simd.mul(simd.load(source + 4 * column), factor)
                 simd.store(target + 4 * column, simd.mul(v, simd.load(weight + 4 * column)))
-            _quantize(256, target, args + 56, row, columns, first, last)
-            _quantize(32, target, args + 96, row, columns, first, last)
+            _leave(target, args + 56, row, columns, first, last)
 
     return norm
 
@@ -144,7 +167,7 @@ def make_norm() -> Any:
 def make_gate() -> Any:
     """y = silu(gate) * up, kept as float32 in gate's place and quantised; silu(z) = z / (1 + e^-z).
 
-    Arguments: gate, up (addresses, float32), columns, rows (address), QuantizedRows for 256 and for 32.
+    Arguments: gate, up (addresses, float32), columns, rows (address), then Forms.
     """
 
     def gate_up(args: int, thread: int, threads: int) -> None:
@@ -159,21 +182,19 @@ def make_gate() -> Any:
                 z = simd.load(gate + at)
                 bottom = simd.add(one, simd.exp(simd.sub(simd.zeros(), z)))
                 simd.store(gate + at, simd.mul(simd.div(z, bottom), simd.load(up + at)))
-            _quantize(256, gate + base, args + 32, row, columns, first, last)
-            _quantize(32, gate + base, args + 72, row, columns, first, last)
+            _leave(gate + base, args + 32, row, columns, first, last)
 
     return gate_up
 
 
 def make_quantize() -> Any:
-    """Quantise float32 rows. Arguments: x, columns, rows (address), QuantizedRows for 256 and for 32."""
+    """Quantise float32 rows. Arguments: x, columns, rows (address), then Forms."""
 
     def quantize(args: int, thread: int, threads: int) -> None:
         x, columns = simd.load_i64(args), simd.load_i64(args + 8)
         rows = simd.load_i64(simd.load_i64(args + 16))
         first_row, last_row, first, last = _shares(rows, columns, thread, threads)
         for row in range(first_row, last_row):
-            _quantize(256, x + row * columns * 4, args + 24, row, columns, first, last)
-            _quantize(32, x + row * columns * 4, args + 64, row, columns, first, last)
+            _leave(x + row * columns * 4, args + 24, row, columns, first, last)
 
     return quantize

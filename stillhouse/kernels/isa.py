@@ -6,7 +6,9 @@ the AMX tiles is generic vector code that LLVM lowers for whatever the processor
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
 from collections.abc import Mapping
 from enum import IntEnum
 
@@ -22,6 +24,7 @@ class Isa(IntEnum):
     PORTABLE = 0
     AVX2 = 1
     AVX512_VNNI = 2
+    AMX = 3
 
     @property
     def label(self) -> str:
@@ -31,7 +34,9 @@ class Isa(IntEnum):
 _NEEDS: dict[Isa, frozenset[str]] = {
     Isa.AVX2: frozenset({"avx2", "fma", "f16c"}),
     Isa.AVX512_VNNI: frozenset({"avx512f", "avx512bw", "avx512vl", "avx512_vnni"}),
+    Isa.AMX: frozenset({"avx512f", "avx512bw", "avx512vl", "avx512_vnni", "amx_tile", "amx_bf16"}),
 }
+_ARCH_PRCTL, _REQUEST_PERMISSION, _TILE_DATA = 158, 0x1023, 18  # x86-64 Linux, arch_prctl(2)
 
 
 def detect(
@@ -43,6 +48,8 @@ def detect(
     """
     present = frozenset(hardware.this_machine().isa_flags) if flags is None else flags
     best = max((isa for isa, needs in _NEEDS.items() if needs <= present), default=Isa.PORTABLE)
+    if best is Isa.AMX and not _may_use_tiles():
+        best = Isa.AVX512_VNNI
     wanted = (os.environ if environment is None else environment).get(ENVIRONMENT_VARIABLE, "")
     if not wanted:
         return best
@@ -59,6 +66,14 @@ def detect(
             hint=f"unset {ENVIRONMENT_VARIABLE}",
         )
     return forced
+
+
+def _may_use_tiles() -> bool:
+    """Ask Linux for the tile registers, once a process; False where it refuses or is another system."""
+    if sys.platform != "linux":
+        return False
+    answer = ctypes.CDLL(None).syscall(_ARCH_PRCTL, _REQUEST_PERMISSION, _TILE_DATA)
+    return bool(answer == 0)
 
 
 def prefetch_bytes(cpu: str | None = None) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from stillhouse.kernels import linear_block, linear_superblock
+from stillhouse.kernels import linear_block, linear_superblock, linear_tiles
 from stillhouse.kernels.isa import Isa
 from stillhouse.kernels.layouts import Layout
 
@@ -45,6 +45,7 @@ BLOCK_SHAPES: dict[Isa, BlockShape] = {
     Isa.PORTABLE: BlockShape(2, 1),
     Isa.AVX2: BlockShape(2, 1),
     Isa.AVX512_VNNI: BlockShape(6, 2),
+    Isa.AMX: BlockShape(6, 2),
 }
 
 
@@ -54,14 +55,23 @@ def make_matvec(isa: Isa, layout: Layout, prefetch_bytes: int) -> Callable[[], A
     return lambda: family.make_matvec(isa, layout, prefetch_bytes)
 
 
+def uses_tiles(isa: Isa) -> bool:
+    """Whether many rows are multiplied on matrix tiles, from bf16 activations."""
+    return isa >= Isa.AMX
+
+
 def make_matmul(isa: Isa, layout: Layout) -> Callable[[], Any]:
     """A maker for KernelCompiler.address: any number of rows."""
+    if uses_tiles(isa):
+        return lambda: linear_tiles.make_matmul(isa, layout)
     family = linear_superblock if layout.integer_scales else linear_block
     return lambda: family.make_matmul(isa, layout, *BLOCK_SHAPES[isa])
 
 
 def scratch_bytes(isa: Isa, layout: Layout, columns: int) -> int:
-    """What a thread needs to unpack the panels of one block."""
+    """What a thread needs to unpack the panels that it works on."""
+    if uses_tiles(isa):
+        return linear_tiles.scratch_bytes()
     family = linear_superblock if layout.integer_scales else linear_block
     record = family.unpacked_record_bytes(layout)
     return BLOCK_SHAPES[isa].panels * (columns // layout.span) * record

@@ -197,6 +197,17 @@ def store_as_bf16(builder: Any, address: Any, v: Any) -> None:
     store_as(builder, address, high)
 
 
+@operation("vv>v")
+def pack_bf16(builder: Any, first: Any, second: Any) -> Any:
+    """Two vectors of floats as bfloat16 pairs, ``first`` in the low halves; rounded to nearest even."""
+    halves = []
+    for v in (first, second):
+        odd = builder.and_(builder.lshr(v, _constant_ints(16)), _constant_ints(1))
+        halves.append(builder.add(builder.add(v, _constant_ints(0x7FFF)), odd))
+    low = builder.lshr(halves[0], _constant_ints(16))
+    return builder.or_(low, builder.and_(halves[1], _constant_ints(0xFFFF0000)))
+
+
 def _prefetch(locality: int) -> Any:
     def emit(builder: Any, address: Any) -> None:
         # llvm.prefetch(pointer, read = 0, locality 0..3, data = 1)

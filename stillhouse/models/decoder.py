@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from stillhouse.checkpoints import EncodedTensor
-from stillhouse.kernels import activations, attention, linear, linear_float
-from stillhouse.kernels.activations import NOT_QUANTIZED, QuantizedBuffer, QuantizedRows
+from stillhouse.kernels import activations, amx, attention, linear, linear_float
+from stillhouse.kernels.activations import NOT_QUANTIZED, Forms, QuantizedBuffer, QuantizedRows
 from stillhouse.kernels.compiler import KernelCompiler
 from stillhouse.kernels.isa import Isa, prefetch_bytes
 from stillhouse.kernels.memory import allocate
@@ -36,20 +36,31 @@ _Kernels = dict[str, Callable[[], Any]]
 
 
 class _Input:
-    """What feeds linear layers: float32 rows, and their quantised forms for the spans that are read."""
+    """What feeds linear layers: float32 rows, and the other forms in which kernels read them."""
 
-    def __init__(self, columns: int, readers: list[Matrix]) -> None:
-        self.values = allocate(MAX_ROWS * columns * 4).view(np.float32).reshape(MAX_ROWS, columns)
+    def __init__(self, columns: int, readers: list[Matrix], *, tiles: bool) -> None:
+        self.values = rows_of(columns)
         spans = {matrix.layout.span for matrix in readers if matrix.layout is not None}
         self._buffers = {span: QuantizedBuffer(MAX_ROWS, columns, span) for span in spans}
+        self._bf16 = allocate(MAX_ROWS * columns * 2) if tiles and spans else None
 
     @property
     def address(self) -> int:
-        return int(self.values.ctypes.data)
+        return address_of(self.values)
+
+    @property
+    def bf16_address(self) -> int:
+        return 0 if self._bf16 is None else address_of(self._bf16)
 
     def quantized(self, span: int) -> QuantizedRows:
         buffer = self._buffers.get(span)
         return NOT_QUANTIZED if buffer is None else buffer.rows
+
+    def forms(self, *, many: bool) -> Forms:
+        """What the kernels for one row read, or those for many."""
+        if many and self._bf16 is not None:
+            return Forms(NOT_QUANTIZED, NOT_QUANTIZED, self.bf16_address)
+        return Forms(self.quantized(256), self.quantized(32), 0)
 
 
 class _Programs(NamedTuple):
@@ -138,18 +149,21 @@ class Decoder:
     def _allocate_buffers(self) -> None:
         config = self.config
         head = self._weights.matrices[head_name(config)]
+        tiles = linear.uses_tiles(self.isa)
+        self._tile_configuration = amx.configuration()
         query = config.num_heads * config.head_dim
         self._qkv_width = query + 2 * config.num_kv_heads * config.head_dim
-        self._hidden = _rows_of(config.hidden_size)
+        self._hidden = rows_of(config.hidden_size)
         self._normed = _Input(
-            config.hidden_size, self._readers("attn_q", "attn_k", "attn_v", "ffn_gate", "ffn_up")
+            config.hidden_size, self._readers("attn_q", "attn_k", "attn_v", "ffn_gate", "ffn_up"),
+            tiles=tiles,
         )
-        self._final = _Input(config.hidden_size, [head])
-        self._qkv, self._queries = _rows_of(self._qkv_width), _rows_of(query)
-        self._mixed = _Input(query, self._readers("attn_output"))
-        self._gate = _Input(config.ffn_size, self._readers("ffn_down"))
-        self._up = _rows_of(config.ffn_size)
-        self._logits = _rows_of(head.panels * 16)
+        self._final = _Input(config.hidden_size, [head], tiles=tiles)
+        self._qkv, self._queries = rows_of(self._qkv_width), rows_of(query)
+        self._mixed = _Input(query, self._readers("attn_output"), tiles=tiles)
+        self._gate = _Input(config.ffn_size, self._readers("ffn_down"), tiles=tiles)
+        self._up = rows_of(config.ffn_size)
+        self._logits = rows_of(head.panels * 16)
         self._positions, self._sequences = np.zeros(MAX_ROWS, np.int32), np.zeros(MAX_ROWS, np.int32)
         self._rows, self._output_rows = np.zeros(1, np.int64), np.zeros(1, np.int64)
         self._output_index = np.zeros(MAX_ROWS, np.int32)
@@ -223,21 +237,25 @@ class Decoder:
         quantized = NOT_QUANTIZED
         if matrix.layout is None:
             quantized = quantized._replace(codes=x.address)
+        elif many and x.bf16_address:
+            quantized = quantized._replace(
+                codes=x.bf16_address, scales=address_of(self._tile_configuration)
+            )
         else:
             quantized = x.quantized(matrix.layout.span)
         arguments = linear.LinearArguments(
             matrix.address, matrix.panels, matrix.columns, *quantized, out, out_width * 4,
-            int(accumulate), _at(rows), _at(self._scratch), self._scratch_stride,
+            int(accumulate), address_of(rows), address_of(self._scratch), self._scratch_stride,
         )  # fmt: skip
         return Operation(self._compiler.address(*self._linear_kernel(matrix, many)), arguments, wait)
 
     def _norm(
-        self, weight: str, x: _Input, rows: npt.NDArray[np.int64], index: int = 0
+        self, weight: str, x: _Input, rows: npt.NDArray[np.int64], *, many: bool, index: int = 0
     ) -> Operation:
         arguments = (
-            _at(self._hidden), _at(self._weights.vectors[weight]), x.address,
-            self.config.hidden_size, _at(rows), _at(self._eps), index,
-            *x.quantized(256), *x.quantized(32),
+            address_of(self._hidden), address_of(self._weights.vectors[weight]), x.address,
+            self.config.hidden_size, address_of(rows), address_of(self._eps), index,
+            *x.forms(many=many).arguments(),
         )  # fmt: skip
         return Operation(self._compiler.address("norm", activations.make_norm), arguments)
 
@@ -245,25 +263,27 @@ class Decoder:
         config, matrices, rows = self.config, self._layers[layer], self._rows
         group, head_dim = config.num_heads // config.num_kv_heads, config.head_dim
         query, key = config.num_heads * head_dim, config.num_kv_heads * head_dim
-        vectors, qkv, bias = self._weights.vectors, _at(self._qkv), self._biases[layer]
+        vectors, qkv, bias = self._weights.vectors, address_of(self._qkv), self._biases[layer]
         has_norm = config.architecture.has_qk_norm
         kv_type, cache = kv.kv_type, kv.layer_address(layer)
-        places = (_at(self._positions), _at(self._sequences), _at(self._tables), self._table_width)
+        places = (address_of(self._positions), address_of(self._sequences), address_of(self._tables), self._table_width)
         rope = attention.RopeArguments(
-            qkv, 0 if bias is None else _at(bias),
-            _at(vectors[f"blk.{layer}.attn_q_norm.weight"]) if has_norm else 0,
-            _at(vectors[f"blk.{layer}.attn_k_norm.weight"]) if has_norm else 0,
-            _at(self._eps), _at(self._rope.cosines), _at(self._rope.sines), _at(self._queries),
-            *places, cache, config.num_kv_heads, config.rope.dim, _at(rows),
+            qkv, 0 if bias is None else address_of(bias),
+            address_of(vectors[f"blk.{layer}.attn_q_norm.weight"]) if has_norm else 0,
+            address_of(vectors[f"blk.{layer}.attn_k_norm.weight"]) if has_norm else 0,
+            address_of(self._eps), address_of(self._rope.cosines), address_of(self._rope.sines), address_of(self._queries),
+            *places, cache, config.num_kv_heads, config.rope.dim, address_of(rows),
         )  # fmt: skip
         mix = attention.AttentionArguments(
-            _at(self._queries), self._mixed.address, *places, cache, config.num_kv_heads,
-            _at(rows), _at(self._scratch), self._scratch_stride,
+            address_of(self._queries), self._mixed.address, *places, cache, config.num_kv_heads,
+            address_of(rows), address_of(self._scratch), self._scratch_stride,
         )  # fmt: skip
         address = self._compiler.address
         width = self._qkv_width
+        mixed_forms = self._mixed.forms(many=many).arguments()
+        gate_forms = self._gate.forms(many=many).arguments()
         return [
-            self._norm(f"blk.{layer}.attn_norm.weight", self._normed, rows),
+            self._norm(f"blk.{layer}.attn_norm.weight", self._normed, rows, many=many),
             self._linear(matrices["attn_q"], self._normed, qkv, width, rows, many=many, wait=False),
             self._linear(
                 matrices["attn_k"], self._normed, qkv + 4 * query, width, rows, many=many, wait=False
@@ -287,28 +307,27 @@ class Decoder:
             ),
             Operation(
                 address("quantize", activations.make_quantize),
-                (self._mixed.address, query, _at(rows), *self._mixed.quantized(256),
-                 *self._mixed.quantized(32)),
-            ),  # fmt: skip
+                (self._mixed.address, query, address_of(rows), *mixed_forms),
+            ),
             self._linear(
-                matrices["attn_output"], self._mixed, _at(self._hidden), config.hidden_size, rows,
+                matrices["attn_output"], self._mixed, address_of(self._hidden), config.hidden_size, rows,
                 many=many, accumulate=True,
             ),  # fmt: skip
-            self._norm(f"blk.{layer}.ffn_norm.weight", self._normed, rows),
+            self._norm(f"blk.{layer}.ffn_norm.weight", self._normed, rows, many=many),
             self._linear(
                 matrices["ffn_gate"], self._normed, self._gate.address, config.ffn_size, rows,
                 many=many, wait=False,
             ),  # fmt: skip
             self._linear(
-                matrices["ffn_up"], self._normed, _at(self._up), config.ffn_size, rows, many=many
+                matrices["ffn_up"], self._normed, address_of(self._up), config.ffn_size, rows, many=many
             ),
             Operation(
                 address("gate", activations.make_gate),
-                (self._gate.address, _at(self._up), config.ffn_size, _at(rows),
-                 *self._gate.quantized(256), *self._gate.quantized(32)),
+                (self._gate.address, address_of(self._up), config.ffn_size, address_of(rows),
+                 *gate_forms),
             ),  # fmt: skip
             self._linear(
-                matrices["ffn_down"], self._gate, _at(self._hidden), config.hidden_size, rows,
+                matrices["ffn_down"], self._gate, address_of(self._hidden), config.hidden_size, rows,
                 many=many, accumulate=True,
             ),  # fmt: skip
         ]
@@ -324,21 +343,21 @@ class Decoder:
 
     def _head_program(self, *, many: bool) -> Program:
         head = self._weights.matrices[head_name(self.config)]
-        rows = self._output_rows
+        rows, index = self._output_rows, address_of(self._output_index)
         return Program(
             [
-                self._norm("output_norm.weight", self._final, rows, _at(self._output_index)),
+                self._norm("output_norm.weight", self._final, rows, many=many, index=index),
                 self._linear(
-                    head, self._final, _at(self._logits), head.panels * 16, rows, many=many
+                    head, self._final, address_of(self._logits), head.panels * 16, rows, many=many
                 ),
             ]
         )
 
 
-def _rows_of(columns: int) -> npt.NDArray[np.float32]:
+def rows_of(columns: int) -> npt.NDArray[np.float32]:
     """Memory for MAX_ROWS rows of floats; pages are only taken as they are written."""
     return allocate(MAX_ROWS * columns * 4).view(np.float32).reshape(MAX_ROWS, columns)
 
 
-def _at(array: npt.NDArray[Any]) -> int:
+def address_of(array: npt.NDArray[Any]) -> int:
     return int(array.ctypes.data)
