@@ -5,7 +5,8 @@ every text that people wrote, each character that begins or ends some special to
 stand-in: a private-use character that occurs nowhere else. In the rendered prompt no special token
 can then begin or end in their text; once the prompt is cut at its special tokens, the stand-ins are
 turned back. One character stands for one, and none of them is white space, so a template may strip,
-slice, split, count, or turn to JSON what it is given.
+slice, split, count, or turn to JSON what it is given. (Only a template that writes one half of a
+special token before somebody's text and the other half after it could still make one; none does.)
 """
 
 from __future__ import annotations

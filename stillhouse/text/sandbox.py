@@ -116,7 +116,7 @@ class _Guards(NodeTransformer):
     """Has values measured, so that nothing grows or repeats for free.
 
     Only what costs next to nothing is left out: the base of ``base[key]`` and ``base.name``, and
-    what a loop goes through, since each of its turns counts.
+    what a loop goes through if it skips nothing, since each of its turns counts.
     """
 
     def _visit_value(self, node: nodes.Expr) -> nodes.Node:
@@ -149,7 +149,8 @@ class _Guards(NodeTransformer):
         if node.recursive:
             raise jinja2.TemplateSyntaxError("recursive loops are not allowed", node.lineno)
         self.generic_visit(node)
-        node.iter = _bare_name(node.iter)
+        if node.test is None:
+            node.iter = _bare_name(node.iter)
         node.body.insert(0, nodes.ExprStmt(_measuring(nodes.Const(0)), lineno=node.lineno))
         return node
 
