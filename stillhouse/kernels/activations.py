@@ -1,10 +1,11 @@
 """What happens to activations between the matrices: norm, gate, and quantising to int8.
 
-Linear kernels read activations as int8 with a scale for each span of columns (256 for the K-quants' layouts,
-32 for the rest), and the sums of the codes that offsets and minima need:
+Linear kernels read activations as int8 with a scale for each span of columns (256 for the K-quants'
+layouts, 32 for the rest), and the sums of the codes that offsets and minima need:
 
-    codes int8 (rows, columns) | scales float32 (rows, columns / span) | sums16, sums32: int32 sums of 16, 32
-    codes | split sums int8: the sums of 32 as 64 * high + low, for each 128 columns four highs, four lows
+    codes int8 (rows, columns) | scales float32 (rows, columns / span) | sums16, sums32: int32 sums
+    of 16, 32 codes | split sums int8: the sums of 32 as 64 * high + low, for each 128 columns four
+    highs, four lows
 
 Kernels on matrix tiles read bf16 rows instead.
 
@@ -35,7 +36,9 @@ class QuantizedRows(NamedTuple):
 
 
 class Forms(NamedTuple):
-    """The forms in which a kernel leaves activations, in the order of its arguments; 0: not that one."""
+    """The forms in which a kernel leaves activations, in the order of its arguments; 0: not that
+    one.
+    """
 
     by_256: QuantizedRows
     by_32: QuantizedRows
@@ -113,7 +116,7 @@ def _leave_quantized(
 
 @njit(inline="always", **NJIT_OPTIONS)
 def _leave(x: int, forms: int, row: int, columns: int, first: int, last: int) -> None:
-    """Leave columns first to last of a row at x in the forms wanted; ``forms``: address of Forms."""
+    """Leave columns first to last of a row at x in the forms wanted (``forms``: their address)."""
     _leave_quantized(256, x, forms, row, columns, first, last)
     _leave_quantized(32, x, forms + 40, row, columns, first, last)
     bf16 = simd.load_i64(forms + 80)
@@ -123,9 +126,7 @@ def _leave(x: int, forms: int, row: int, columns: int, first: int, last: int) ->
 
 
 @njit(inline="always", **NJIT_OPTIONS)
-def _shares(
-    rows: int, columns: int, thread: int, threads: int
-) -> tuple[int, int, int, int]:
+def _shares(rows: int, columns: int, thread: int, threads: int) -> tuple[int, int, int, int]:
     """This thread's rows and columns: first row, last row, first column, last column."""
     if rows >= threads:
         first, last = share(rows, thread, threads)
@@ -136,10 +137,12 @@ def _shares(
 
 
 def make_norm() -> Any:
-    """RMS norm, y = x / sqrt(mean(x^2) + eps) * weight, kept as float32 and quantised (arXiv:1910.07467).
+    """RMS norm, y = x / sqrt(mean(x^2) + eps) * weight, kept as float32 and quantised
+    (arXiv:1910.07467).
 
-    Arguments: x, weight, y (addresses, float32), columns, rows (address), eps (address of a float32), index
-    (address of int32 row numbers to take from x, or 0 for all in order), then Forms.
+    Arguments: x, weight, y (addresses, float32), columns, rows (address), eps (address of a
+    float32), index (address of int32 row numbers to take from x, or 0 for all in order), then
+    Forms.
     """
 
     def norm(args: int, thread: int, threads: int) -> None:

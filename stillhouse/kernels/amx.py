@@ -1,8 +1,9 @@
-"""Matrix tiles: eight registers of 16 rows of 64 bytes, and products of bf16 tiles with float32 sums.
+"""Matrix tiles: eight registers of 16 rows of 64 bytes, and products of bf16 tiles with float32
+sums.
 
-The instructions are x86's AMX. For any other level the same operations work on eight tiles in memory, slowly
-but to the letter, so that the loops over tiles are proved on every processor. ``file`` is the address of
-that memory (TILE_FILE_BYTES, one for each thread); real tiles ignore it.
+The instructions are x86's AMX. For any other level the same operations work on eight tiles in
+memory, slowly but to the letter, so that the loops over tiles are proved on every processor.
+``file`` is the address of that memory (TILE_FILE_BYTES, one for each thread); real tiles ignore it.
 """
 
 from __future__ import annotations
@@ -39,9 +40,7 @@ def _tile_number(value: int) -> Any:
 @intrinsic
 def _configure(typing: Any, address: Any) -> Any:
     def codegen(context: Any, builder: Any, _signature: Any, values: Any) -> Any:
-        function = simd.declare(
-            builder, "llvm.x86.ldtilecfg", ir.VoidType(), [_I8.as_pointer()]
-        )
+        function = simd.declare(builder, "llvm.x86.ldtilecfg", ir.VoidType(), [_I8.as_pointer()])
         builder.call(function, [simd.pointer(builder, values[0], _I8)])
         return context.get_dummy_value()
 
@@ -66,9 +65,7 @@ def _mover(name: str) -> Any:
         number = tile.literal_value
 
         def codegen(context: Any, builder: Any, _signature: Any, values: Any) -> Any:
-            function = simd.declare(
-                builder, name, ir.VoidType(), [_I8, _I8.as_pointer(), _I64]
-            )
+            function = simd.declare(builder, name, ir.VoidType(), [_I8, _I8.as_pointer(), _I64])
             address_value = simd.pointer(builder, values[1], _I8)
             builder.call(function, [_tile_number(number), address_value, values[2]])
             return context.get_dummy_value()
@@ -131,7 +128,9 @@ def tile_store(ISA: int, TILE: int, file: int, address: int, stride: int) -> Non
 
 @njit(inline="always", **NJIT_OPTIONS)
 def tile_dot(ISA: int, TOTAL: int, A: int, B: int, file: int) -> None:
-    """TOTAL[m, n] += sum over k of A[m, k] * B[k / 2, 2 n + k % 2], bf16 in float32, k from 0 to 31."""
+    """TOTAL[m, n] += sum over k of A[m, k] * B[k / 2, 2 n + k % 2], bf16 in float32, k from 0 to
+    31.
+    """
     if ISA >= 3:
         _dot(TOTAL, A, B)
     else:
@@ -144,5 +143,3 @@ def tile_dot(ISA: int, TOTAL: int, A: int, B: int, file: int) -> None:
                 high = simd.and_constant(weights, 0xFFFF0000)
                 total = simd.fma(simd.and_constant(both, 0xFFFF0000), high, total)
             simd.store(file + TOTAL * 1024 + 64 * m, total)
-
-

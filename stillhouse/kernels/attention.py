@@ -1,6 +1,7 @@
 """Attention over a paged KV cache (laid out as in kv_layout.py), and what writes into it.
 
-The query heads that share a KV head are worked on together: each key and value is read once for all of them.
+The query heads that share a KV head are worked on together: each key and value is read once for all
+of them.
 """
 
 from __future__ import annotations
@@ -11,18 +12,20 @@ import numpy as np
 from numba import njit
 
 from stillhouse.kernels import simd
+from stillhouse.kernels.blocks import block_fma, block_load, block_of, block_scale, block_store
 from stillhouse.kernels.compiler import NJIT_OPTIONS
 from stillhouse.kernels.kv_layout import BLOCK_TOKENS, KV_KINDS, head_block_bytes
-from stillhouse.kernels.registers import block_fma, block_load, block_of, block_scale, block_store
+
 
 class RopeArguments(NamedTuple):
     """Arguments of the kernel that turns a step's q, k, v into queries and cache entries.
 
-    Addresses but for the counts. ``qkv``: float32 (rows, (heads + 2 kv_heads) * head_dim); ``bias``: float32
-    of that width, or 0; ``query_norm``, ``key_norm``: float32 (head_dim,) or 0; ``eps``: a float32;
-    ``cosines``, ``sines``: float32 (positions, rope_dim / 2); ``queries``: float32 (rows, heads, head_dim),
-    written scaled by 1 / sqrt(head_dim); ``positions``, ``sequences``: int32 (rows,); ``tables``: int32
-    (sequences, table_width) of block numbers; ``cache``: this layer's blocks; ``rows``: the number of rows.
+    Addresses but for the counts. ``qkv``: float32 (rows, (heads + 2 kv_heads) * head_dim);
+    ``bias``: float32 of that width, or 0; ``query_norm``, ``key_norm``: float32 (head_dim,) or 0;
+    ``eps``: a float32; ``cosines``, ``sines``: float32 (positions, rope_dim / 2); ``queries``:
+    float32 (rows, heads, head_dim), written scaled by 1 / sqrt(head_dim); ``positions``,
+    ``sequences``: int32 (rows,); ``tables``: int32 (sequences, table_width) of block numbers;
+    ``cache``: this layer's blocks; ``rows``: the number of rows.
     """
 
     qkv: int
@@ -48,7 +51,7 @@ def _prepare_head(
     HEAD_DIM: int, x: int, bias: int, norm: int, eps: np.float32, cosines: int, sines: int,
     rope_dim: int, factor: np.float32, out: int,
 ) -> None:  # fmt: skip
-    """Bias, norm and rotation of one query or key head; reads x, writes ``out`` (may be x itself)."""
+    """Bias, norm and rotation of one query or key head, from x to ``out`` (may be x itself)."""
     squares = simd.zeros()
     for d in range(0, HEAD_DIM, 16):
         v = simd.load(x + 4 * d)
@@ -78,7 +81,8 @@ def _prepare_head(
 def _q8_scale(x: int) -> Any:
     """The scale of 32 floats at x: max|x| / 127, raised by a bf16's step and cut to a bf16.
 
-    Rounded before it divides, so that rounding it costs nothing, and up, so that no code passes 127.
+    Rounded before it divides, so that rounding it costs nothing, and up, so that no code passes
+    127.
     """
     largest = simd.maximum(simd.magnitude(simd.load(x)), simd.magnitude(simd.load(x + 64)))
     raised = simd.max_lanes(largest) * np.float32((1 + 2**-7) / 127)
@@ -91,7 +95,9 @@ def _inverse(scale: np.float32) -> Any:
 
 
 @njit(inline="always", **NJIT_OPTIONS)
-def _write_bf16(HEAD_DIM: int, key: int, value: int, keys_to: int, values_to: int, slot: int) -> None:
+def _write_bf16(
+    HEAD_DIM: int, key: int, value: int, keys_to: int, values_to: int, slot: int
+) -> None:
     for d in range(HEAD_DIM):
         simd.store_bf16(keys_to + 2 * (32 * d + slot), simd.load_f32(key + 4 * d))
     for d in range(0, HEAD_DIM, 16):
@@ -99,7 +105,9 @@ def _write_bf16(HEAD_DIM: int, key: int, value: int, keys_to: int, values_to: in
 
 
 @njit(inline="always", **NJIT_OPTIONS)
-def _write_q8_0(HEAD_DIM: int, key: int, value: int, keys_to: int, values_to: int, slot: int) -> None:
+def _write_q8_0(
+    HEAD_DIM: int, key: int, value: int, keys_to: int, values_to: int, slot: int
+) -> None:
     scales_at = 32 * HEAD_DIM
     for part in range(HEAD_DIM // 32):
         scale = _q8_scale(key + 128 * part)
@@ -117,7 +125,9 @@ def _write_q8_0(HEAD_DIM: int, key: int, value: int, keys_to: int, values_to: in
 
 
 def make_rope(kv_type: str, head_dim: int, group: int) -> Any:
-    """Bias, QK norm and rope; queries to a buffer, keys and values into the cache (see RopeArguments)."""
+    """Bias, QK norm and rope; queries to a buffer, keys and values into the cache (see
+    RopeArguments).
+    """
     KIND, HEAD_DIM, GROUP = KV_KINDS[kv_type], head_dim, group
     HEAD_BYTES = head_block_bytes(kv_type, head_dim)
     SCALE = np.float32(1 / np.sqrt(head_dim))
@@ -195,7 +205,9 @@ def scratch_bytes(group: int) -> int:
 
 
 def make_attention(kv_type: str, head_dim: int, group: int) -> Any:
-    """Softmax(q · k) v over each row's context, block by block with a running maximum (arXiv:1805.02867)."""
+    """Softmax(q · k) v over each row's context, block by block with a running maximum
+    (arXiv:1805.02867).
+    """
     KIND, HEAD_DIM, GROUP = KV_KINDS[kv_type], head_dim, group
     HEAD_BYTES, VALUES = head_block_bytes(kv_type, head_dim), BLOCK_TOKENS * head_dim
 
@@ -208,7 +220,8 @@ def make_attention(kv_type: str, head_dim: int, group: int) -> Any:
         weights = simd.load_i64(args + 72) + thread * simd.load_i64(args + 80)
         peaks = weights + GROUP * 128
         sums, corrections = peaks + GROUP * 4, peaks + GROUP * 8
-        # Items of one KV head go to one thread where the numbers allow: its keys stay in that core's cache.
+        # Items of one KV head go to one thread where the numbers allow: its keys stay in that
+        # core's cache.
         for item in range(thread, rows * kv_heads, threads):
             row, kv_head = item // kv_heads, item % kv_heads
             context = simd.load_i32(positions + 4 * row) + 1

@@ -20,7 +20,9 @@ _STEP = 256
 
 
 def make_read(ahead: int) -> Any:
-    """Reads a buffer once, each thread its part in order. Arguments: buffer, steps of 256 bytes, sums."""
+    """Reads a buffer once, each thread its part in order. Arguments: buffer, steps of 256 bytes,
+    sums.
+    """
     AHEAD, STEP = ahead, _STEP
 
     def read(args: int, thread: int, threads: int) -> None:
@@ -44,7 +46,9 @@ def make_read(ahead: int) -> Any:
 
 
 def measure_read_bytes_per_s(threads: int) -> float:
-    """Sustained reading by ``threads`` threads from huge pages: the median of nine passes over 512 MiB."""
+    """Sustained reading by ``threads`` threads from huge pages: the median of nine passes over 512
+    MiB.
+    """
     buffer = allocate(_BUFFER_BYTES + 65536)
     buffer[:] = 1  # a page that was never written is read from one shared page of zeros
     sums = np.zeros(16 * threads, np.int32)

@@ -1,9 +1,10 @@
 """Compiling kernels for the processor at hand, once: cached on disk, shown while it happens.
 
-Every kernel has the same signature, ``(arguments: address, thread, threads)``, and is compiled by itself to a
-plain function pointer; a step of the model is a list of those (see ``team``). numba's cache watches the file
-a kernel stands in, but not what that file imports: so the cache folder is named by a hash of all of
-``kernels/``, beside numba's own key (signature, processor, instruction set, constants).
+Every kernel has the same signature, ``(arguments: address, thread, threads)``, and is compiled by
+itself to a plain function pointer; a step of the model is a list of those (see ``team``). numba's
+cache watches the file a kernel stands in, but not what that file imports: so the cache folder is
+named by a hash of all of ``kernels/``, beside numba's own key (signature, processor, instruction
+set, constants).
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class KernelCompiler:
         self._compiled: dict[str, Any] = {}
 
     def address(self, name: str, make: Callable[[], Any]) -> int:
-        """The function pointer of the kernel called ``name``; ``make`` returns its Python function."""
+        """The function pointer of the kernel called ``name``; ``make`` gives its Python function."""
         if name not in self._compiled:
             start_s = time.perf_counter()
             kernel = cfunc(KERNEL_SIGNATURE, nopython=True, cache=True, error_model="numpy")(make())
@@ -61,5 +62,3 @@ class KernelCompiler:
             if self._on_compile is not None and kernel.cache_hits == 0:
                 self._on_compile(name, time.perf_counter() - start_s)
         return int(self._compiled[name].address)
-
-

@@ -1,7 +1,7 @@
 """Which instructions the kernels may use: found at start, forced with STILLHOUSE_ISA.
 
-The levels are ordered; a level includes what stands below it. Everything but the dot product of bytes and
-the AMX tiles is generic vector code that LLVM lowers for whatever the processor has.
+The levels are ordered; a level includes what stands below it. Everything but the dot product of
+bytes and the AMX tiles is generic vector code that LLVM lowers for whatever the processor has.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ ENVIRONMENT_VARIABLE = "STILLHOUSE_ISA"
 
 
 class Isa(IntEnum):
-    """An instruction-set level. The numbers are constants in compiled kernels: never renumber them."""
+    """An instruction-set level. Its number is a constant in compiled kernels: never renumber."""
 
     PORTABLE = 0
     AVX2 = 1
@@ -69,7 +69,9 @@ def detect(
 
 
 def _may_use_tiles() -> bool:
-    """Ask Linux for the tile registers, once a process; False where it refuses or is another system."""
+    """Ask Linux for the tile registers, once a process; False where it refuses or is another
+    system.
+    """
     if sys.platform != "linux":
         return False
     answer = ctypes.CDLL(None).syscall(_ARCH_PRCTL, _REQUEST_PERMISSION, _TILE_DATA)
@@ -79,8 +81,8 @@ def _may_use_tiles() -> bool:
 def prefetch_bytes(cpu: str | None = None) -> int:
     """How far ahead of a stream of weights to prefetch.
 
-    Measured on whole models (docs/LOG.md): on a Sapphire Rapids Xeon 4 KiB lifts reading from 24 to 30 GB/s;
-    on a Zen 4 EPYC the hardware does it all, and the same prefetches cost a sixth.
+    Measured on whole models (docs/LOG.md): on a Sapphire Rapids Xeon 4 KiB lifts reading from 24 to
+    30 GB/s; on a Zen 4 EPYC the hardware does it all, and the same prefetches cost a sixth.
     """
     name = hardware.this_machine().cpu if cpu is None else cpu
     return 4096 if "Intel" in name else 0

@@ -1,9 +1,9 @@
 """How keys and values lie in a block of the paged cache.
 
-A block holds 32 tokens of every KV head of one layer. Per head, keys lie with the tokens in the lanes,
-(head_dim, 32), so that scores need no sums across lanes; values lie as (32, head_dim). As bf16 that is all;
-as q8_0, int8 codes are followed by bf16 scales for each token and 32 dimensions: keys' (head_dim / 32, 32),
-values' (32, head_dim / 32).
+A block holds 32 tokens of every KV head of one layer. Per head, keys lie with the tokens in the
+lanes, (head_dim, 32), so that scores need no sums across lanes; values lie as (32, head_dim). As
+bf16 that is all; as q8_0, int8 codes are followed by bf16 scales for each token and 32 dimensions:
+keys' (head_dim / 32, 32), values' (32, head_dim / 32).
 """
 
 from __future__ import annotations
@@ -14,6 +14,6 @@ KV_KINDS = {"bf16": 0, "q8_0": 1}
 
 
 def head_block_bytes(kv_type: str, head_dim: int) -> int:
-    """Bytes of one block's keys (or values) of one KV head: 64 a dimension for bf16, 34 for q8_0."""
+    """Bytes of one block's keys (or values) of one KV head: 64 a dimension, or 34 for q8_0."""
     values = BLOCK_TOKENS * head_dim
     return values * 2 if kv_type == "bf16" else values + values // 32 * 2

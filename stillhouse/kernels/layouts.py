@@ -4,12 +4,12 @@ A panel is a run of records, each holding ``span`` columns of its sixteen rows:
 
     scale header | scales of the groups | minima of the groups | code chunks of 32 columns
 
-Codes are unsigned; what a format counts from its middle has an ``offset`` (a power of two) to take away. In
-a chunk, the low four bits come first as four vectors of 64 bytes: vector c holds, in dword lane = row, byte
-j, column 8c + j (low half) and 8c + 4 + j (high half). Then one vector with the fifth bits (bit i of byte j:
-column 4i + j), or two with bits five and six (vector i // 4, bits 2 (i % 4)), or, for codes of eight bits,
-eight plain vectors alone. So a row's four neighbouring codes always sit in one lane: what byte dot products
-want.
+Codes are unsigned; what a format counts from its middle has an ``offset`` (a power of two) to take
+away. In a chunk, the low four bits come first as four vectors of 64 bytes: vector c holds, in dword
+lane = row, byte j, column 8c + j (low half) and 8c + 4 + j (high half). Then one vector with the
+fifth bits (bit i of byte j: column 4i + j), or two with bits five and six (vector i // 4, bits 2 (i
+% 4)), or, for codes of eight bits, eight plain vectors alone. So a row's four neighbouring codes
+always sit in one lane: what byte dot products want.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ CHUNK = 32
 class Layout:
     """One way to pack. ``span`` is also the number of columns that share an activation scale.
 
-    ``integer_scales``: a record begins with float16 d[16] (and dmin[16]); scales are a byte a group and row.
-    Otherwise scales (and minima) are floats of ``scale_bytes`` each.
+    ``integer_scales``: a record begins with float16 d[16] (and dmin[16]); scales are a byte a group
+    and row. Otherwise scales (and minima) are floats of ``scale_bytes`` each.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Layout:
 
     @property
     def codes_at(self) -> int:
-        """Where the code chunks begin; the header is ``span`` / group scales, then as many minima."""
+        """Where the code chunks begin: behind the scales and as many minima."""
         header = self.minima_at
         if self.has_minima:
             header += header - self.scales_at
@@ -98,4 +98,6 @@ BY_ENCODING: dict[str, Layout] = {
     "Q5_1": B5M,
     "Q8_0": B8,
 }
-"""Encodings with a layout of their own; any other quantised one is packed as WIDE, exactly but larger."""
+"""Encodings with a layout of their own; any other quantised one is packed as WIDE, exactly but
+larger.
+"""

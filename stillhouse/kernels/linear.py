@@ -1,4 +1,6 @@
-"""What the linear kernels of every layout have in common: their arguments, and which one serves what."""
+"""What the linear kernels of every layout have in common: their arguments, and which one serves
+what.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +13,12 @@ from stillhouse.kernels.layouts import Layout
 
 
 class LinearArguments(NamedTuple):
-    """y (rows, 16 * panels) = W x, or y += W x: the argument block of every linear kernel, in this order.
+    """y (rows, 16 * panels) = W x, or y += W x: the argument block of every linear kernel, in this
+    order.
 
-    All are addresses but ``panels``, ``columns``, ``out_stride`` and ``scratch_stride`` (counts, bytes) and
-    ``accumulate`` (0 or 1). ``rows`` is the address of the number of rows, as that changes from step to step.
-    The activations' parts are described in ``activations.py``.
+    All are addresses but ``panels``, ``columns``, ``out_stride`` and ``scratch_stride`` (counts,
+    bytes) and ``accumulate`` (0 or 1). ``rows`` is the address of the number of rows, as that
+    changes from step to step. The activations' parts are described in ``activations.py``.
     """
 
     weights: int

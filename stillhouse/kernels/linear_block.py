@@ -1,7 +1,7 @@
 """y = W x for formats whose float scales stand for 16 or 32 columns (layouts B4 to B8, and WIDE).
 
-As in ``linear_superblock``, one row reads packed weights and more rows unpack first; a row's result has the
-same bits either way:
+As in ``linear_superblock``, one row reads packed weights and more rows unpack first; a row's result
+has the same bits either way:
 
     y = sum over groups of  (scale * x_scale) * dot - minimum * (x_scale * x sum)
 
@@ -15,18 +15,17 @@ from typing import Any
 from numba import njit
 
 from stillhouse.kernels import simd
-from stillhouse.kernels.compiler import NJIT_OPTIONS
-from stillhouse.kernels.isa import Isa
-from stillhouse.kernels.layouts import Layout
-from stillhouse.kernels.registers import (
+from stillhouse.kernels.blocks import (
     block_add_group,
     block_dot,
     block_minus_sums,
     block_of,
     block_store,
-    dot_chunk,
-    unpack_chunk,
 )
+from stillhouse.kernels.codes import dot_chunk, unpack_chunk
+from stillhouse.kernels.compiler import NJIT_OPTIONS
+from stillhouse.kernels.isa import Isa
+from stillhouse.kernels.layouts import Layout
 from stillhouse.kernels.team import share
 
 SPAN = 32
@@ -121,7 +120,9 @@ def _multiply(
 
 
 def make_matmul(isa: Isa, layout: Layout, rows: int, panels: int) -> Any:
-    """The kernel for many rows: blocks of ``rows`` x ``panels`` accumulators, single rows at the end."""
+    """The kernel for many rows: blocks of ``rows`` x ``panels`` accumulators, single rows at the
+    end.
+    """
     ISA, BITS, GROUPS, RECORD = int(isa), layout.code_bits, layout.groups, layout.record_bytes
     MINIMA, CODES, HAS_MINIMA = layout.minima_at, layout.codes_at, layout.has_minima
     SHIFT, STEPS, WIDE = layout.offset_shift, layout.group // 4, layout.scale_bytes == 4

@@ -1,7 +1,8 @@
 """y = W x for weights kept as floats (F32, F16, BF16): panels of sixteen rows, a column at a time.
 
 Column k of a panel is sixteen neighbouring values. Activations are float32 rows (``x`` of
-``linear.LinearArguments``; the other activation addresses are unused); sums are float32 in column order.
+``linear.LinearArguments``; the other activation addresses are unused); sums are float32 in column
+order.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from typing import Any
 from numba import njit
 
 from stillhouse.kernels import simd
+from stillhouse.kernels.blocks import block_fma, block_of, block_store
 from stillhouse.kernels.compiler import NJIT_OPTIONS
-from stillhouse.kernels.registers import block_fma, block_of, block_store
 from stillhouse.kernels.team import share
 
 FLOAT_KINDS = {"F32": 0, "F16": 1, "BF16": 2}
@@ -21,9 +22,7 @@ _ROWS = 8
 
 
 @njit(inline="always", **NJIT_OPTIONS)
-def _multiply(
-    KIND: int, ROWS: int, weights: int, columns: int, x: int, row: int
-) -> Any:
+def _multiply(KIND: int, ROWS: int, weights: int, columns: int, x: int, row: int) -> Any:
     x += row * columns * 4
     total = block_of(ROWS, 1, simd.zeros())
     for column in range(columns):

@@ -1,10 +1,11 @@
 """y = W x for the K-quants: integer scales inside records of 256 columns (layouts K4, K5, K6).
 
-One row (``matvec``) reads each packed weight once, in order. More rows (``matmul``) unpack two panels into a
-buffer that stays in the thread's L2 cache, and use it for all rows. Both add the same numbers in the same
-order, so a row's result has the same bits however many rows go with it:
+One row (``matvec``) reads each packed weight once, in order. More rows (``matmul``) unpack two
+panels into a buffer that stays in the thread's L2 cache, and use it for all rows. Both add the same
+numbers in the same order, so a row's result has the same bits however many rows go with it:
 
-    y = sum over records of  x_scale * (d * sum over groups of (scale * dot) - dmin * sum of (minimum * x sum))
+    y = sum over records of  x_scale * (d * sum over groups of (scale * dot) - dmin * sum of
+    (minimum * x sum))
 
 with the dots exact in int32. Arguments: see ``linear.LinearArguments``.
 """
@@ -16,23 +17,23 @@ from typing import Any
 from numba import njit
 
 from stillhouse.kernels import simd
-from stillhouse.kernels.compiler import NJIT_OPTIONS
-from stillhouse.kernels.isa import Isa
-from stillhouse.kernels.layouts import Layout
-from stillhouse.kernels.registers import (
+from stillhouse.kernels.blocks import (
     block_add_record,
     block_add_scaled,
     block_dot,
     block_minus_sums,
     block_of,
     block_store,
-    dot_chunk,
-    unpack_chunk,
 )
+from stillhouse.kernels.codes import dot_chunk, unpack_chunk
+from stillhouse.kernels.compiler import NJIT_OPTIONS
+from stillhouse.kernels.isa import Isa
+from stillhouse.kernels.layouts import Layout
 from stillhouse.kernels.team import share
 
 SPAN = 256
-# An unpacked record: d and dmin as floats, the groups' scales as floats, minima as they were, code bytes.
+# An unpacked record: d and dmin as floats, the groups' scales as floats, minima as they were, code
+# bytes.
 _MINIMA_BYTES, _CODE_BYTES = 128, 4096
 
 
@@ -42,7 +43,9 @@ def unpacked_record_bytes(layout: Layout) -> int:
 
 @njit(inline="always", **NJIT_OPTIONS)
 def _minima_dot(ISA: int, minima: int, split_sums: int) -> Any:
-    """Float sum of minimum * (sum of x in the group) over eight groups, exact: the sums come as 64 hi + lo."""
+    """Float sum of minimum * (sum of x in the group) over eight groups, exact: the sums come as 64
+    hi + lo.
+    """
     high = dot_chunk(ISA, 8, 0, 1, simd.zeros(), minima, split_sums)
     high = dot_chunk(ISA, 8, 0, 1, high, minima + 64, split_sums + 8)
     low = dot_chunk(ISA, 8, 0, 1, simd.zeros(), minima, split_sums + 4)
@@ -160,7 +163,9 @@ def _multiply(
 
 
 def make_matmul(isa: Isa, layout: Layout, rows: int, panels: int) -> Any:
-    """The kernel for many rows: blocks of ``rows`` x ``panels`` accumulators, single rows at the end."""
+    """The kernel for many rows: blocks of ``rows`` x ``panels`` accumulators, single rows at the
+    end.
+    """
     ISA, BITS, GROUPS, RECORD = int(isa), layout.code_bits, layout.groups, layout.record_bytes
     SCALES, MINIMA, CODES = layout.scales_at, layout.minima_at, layout.codes_at
     CHUNK, HAS_MINIMA, SHIFT = layout.chunk_bytes, layout.has_minima, layout.offset_shift

@@ -1,10 +1,12 @@
-"""y = W x for many rows on matrix tiles: weights unpacked to bf16 once, activations bf16, sums float32.
+"""y = W x for many rows on matrix tiles: weights unpacked to bf16 once, activations bf16, sums
+float32.
 
-Serves every packed layout. A thread takes up to sixteen panels at a time and unpacks up to 2,048 of their
-columns into tiles (sixteen column pairs by sixteen rows; 1 MiB in all, at home in an L2 cache of 2 MiB), then
-lets all rows of activations pass, 32 rows and two panels to four tiles of sums. Rows are worked on by 32, so
-``x`` and ``out`` must have memory for the last 32. Arguments: ``linear.LinearArguments``, with ``x`` the
-address of bf16 rows and ``x_scales`` that of the tile configuration.
+Serves every packed layout. A thread takes up to sixteen panels at a time and unpacks up to 2,048 of
+their columns into tiles (sixteen column pairs by sixteen rows; 1 MiB in all, at home in an L2 cache
+of 2 MiB), then lets all rows of activations pass, 32 rows and two panels to four tiles of sums.
+Rows are worked on by 32, so ``x`` and ``out`` must have memory for the last 32. Arguments:
+``linear.LinearArguments``, with ``x`` the address of bf16 rows and ``x_scales`` that of the tile
+configuration.
 """
 
 from __future__ import annotations
@@ -23,10 +25,10 @@ from stillhouse.kernels.amx import (
     tile_store,
     tile_zero,
 )
+from stillhouse.kernels.codes import unpack_chunk
 from stillhouse.kernels.compiler import NJIT_OPTIONS
 from stillhouse.kernels.isa import Isa
 from stillhouse.kernels.layouts import Layout
-from stillhouse.kernels.registers import unpack_chunk
 from stillhouse.kernels.team import share
 
 PANELS = 16
@@ -36,7 +38,9 @@ _CHUNK_CODES = 512
 
 
 def scratch_bytes() -> int:
-    """A thread's unpacked tiles, a chunk of codes, and the tiles in memory of levels without real ones."""
+    """A thread's unpacked tiles, a chunk of codes, and the tiles in memory of levels without real
+    ones.
+    """
     return PANELS * _PANEL_BYTES + _CHUNK_CODES + TILE_FILE_BYTES
 
 
@@ -62,7 +66,9 @@ def _group_minimum(INTEGER: bool, WIDE: bool, minima: int, record: int, group: i
 
 @njit(inline="always", **NJIT_OPTIONS)
 def _fill_tile(codes: int, tile: int, first: int, last: int, scale: Any, minimum: Any) -> None:
-    """Steps first to last (four columns each) of a chunk's bytes as bf16 pairs: scale * code - minimum."""
+    """Steps first to last (four columns each) of a chunk's bytes as bf16 pairs: scale * code -
+    minimum.
+    """
     for step in range(first, last):
         word = simd.load(codes + 64 * step)
         for pair in range(2):
@@ -78,7 +84,9 @@ def _multiply(
     ISA: int, BOTH: bool, file: int, x: int, x_stride: int, tiles: int, count: int, out: int,
     out_stride: int, add: bool,
 ) -> None:  # fmt: skip
-    """32 rows by two panels (one where not BOTH), over ``count`` tiles of 32 columns. Tiles 0 to 3: sums."""
+    """32 rows by two panels (one where not BOTH), over ``count`` tiles of 32 columns. Tiles 0 to 3:
+    sums.
+    """
     lower = out + 16 * out_stride
     if add:
         tile_load(ISA, 0, file, out, out_stride)
@@ -110,7 +118,9 @@ def _multiply(
 
 
 def make_matmul(isa: Isa, layout: Layout) -> Any:
-    """The kernel for many rows. Below Isa.AMX the tiles are in memory: a specification, not for speed."""
+    """The kernel for many rows. Below Isa.AMX the tiles are in memory: a specification, not for
+    speed.
+    """
     ISA, BITS, SPAN, RECORD = int(isa), layout.code_bits, layout.span, layout.record_bytes
     SCALES, MINIMA, CODES = layout.scales_at, layout.minima_at, layout.codes_at
     CHUNK, HAS_MINIMA, SHIFT = layout.chunk_bytes, layout.has_minima, layout.offset_shift

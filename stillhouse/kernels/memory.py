@@ -1,8 +1,8 @@
 """Large zeroed buffers, on huge pages where the system has them.
 
-Reading weights through 4 KiB pages costs a fifth of the memory bandwidth in address translation. On Linux a
-*private* anonymous mapping aligned to 2 MiB gets huge pages when asked (a shared one, Python's default,
-silently does not).
+Reading weights through 4 KiB pages costs a fifth of the memory bandwidth in address translation. On
+Linux a *private* anonymous mapping aligned to 2 MiB gets huge pages when asked (a shared one,
+Python's default, silently does not).
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""From a file's blocks to panels (see layouts.py): what happens to a weight once, when a model is loaded.
+"""From a file's blocks to panels (see layouts.py): what happens to a weight once, when a model is
+loaded.
 
-Each encoding with a layout of its own has a short kernel that takes a block apart; codes move four at a time,
-as 32-bit words, for a row's four neighbouring codes stay together in a lane. Everything else comes through
-its numpy decoder as codes, scales and minima, and is packed as WIDE.
+Each encoding with a layout of its own has a short kernel that takes a block apart; codes move four
+at a time, as 32-bit words, for a row's four neighbouring codes stay together in a lane. Everything
+else comes through its numpy decoder as codes, scales and minima, and is packed as WIDE.
 """
 
 from __future__ import annotations
@@ -166,8 +167,10 @@ def _add_fifth_bits(block: int, codes: int) -> None:
 
 
 @njit(inline="always", **NJIT_OPTIONS)
-def _split_legacy(bits: int, has_minima: bool, block: int, record: int, codes: int, row: int) -> None:
-    """Q4_0, Q4_1, Q5_0, Q5_1, Q8_0. Their minima are added; ours are taken away, so the sign turns."""
+def _split_legacy(
+    bits: int, has_minima: bool, block: int, record: int, codes: int, row: int
+) -> None:
+    """Q4_0 to Q8_0. Their minima are added; ours are taken away, so the sign turns."""
     _put_half(record + 2 * row, _half(block))
     at = block + 2
     if has_minima:
@@ -242,7 +245,9 @@ def pack_panels(
 
 
 def _pack_wide(encoding: Encoding, raw: Bytes, columns: int, packed: Bytes, panel: int) -> None:
-    """One panel of any quantised encoding: codes as bytes, float32 scales and minima per 16 columns."""
+    """One panel of any quantised encoding: codes as bytes, float32 scales and minima per 16
+    columns.
+    """
     records = columns // WIDE.span
     rows = np.minimum(np.arange(panel * PANEL_ROWS, (panel + 1) * PANEL_ROWS), raw.shape[0] - 1)
     blocks = encoding.unpack(raw[rows].reshape(-1, encoding.block_bytes))

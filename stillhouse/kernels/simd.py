@@ -1,8 +1,9 @@
 """The SIMD vocabulary: sixteen 32-bit lanes in one value, and what can be done with them.
 
-One numba type, ``V16``, stands for an LLVM vector of sixteen 32-bit lanes; every operation reads the bits as
-it needs them (integers, floats, or 64 bytes). LLVM lowers all of it for SSE2, AVX2, AVX-512 or NEON. Only
-``dot4`` has a variant per instruction set. Addresses are plain int64 and need no alignment.
+One numba type, ``V16``, stands for an LLVM vector of sixteen 32-bit lanes; every operation reads
+the bits as it needs them (integers, floats, or 64 bytes). LLVM lowers all of it for SSE2, AVX2,
+AVX-512 or NEON. Only ``dot4`` has a variant per instruction set. Addresses are plain int64 and need
+no alignment.
 """
 
 from __future__ import annotations
@@ -48,8 +49,8 @@ Emit = Callable[..., Any]
 def operation(signature: str) -> Callable[[Emit], Any]:
     """Turn ``emit(builder, *values)`` into a function that kernels can call.
 
-    ``signature`` is arguments and result, one letter each: v = V16, i = int64, f = float32, - = nothing;
-    for example ``"vv>v"``.
+    ``signature`` is arguments and result, one letter each: v = V16, i = int64, f = float32, - =
+    nothing; for example ``"vv>v"``.
     """
     takes, gives = signature.split(">")
     arguments, result = [_KINDS[kind] for kind in takes], _KINDS[gives]
@@ -115,7 +116,7 @@ def _constant_ints(value: int) -> Any:
     return ir.Constant(_INTS, [value] * LANES)
 
 
-# ---- scalars in memory -------------------------------------------------------------------------------
+# ---- scalars in memory ----
 
 load_i64 = operation("i>i")(lambda b, address: load_as(b, address, _I64, 8))
 load_i32 = operation("i>i")(lambda b, address: b.sext(load_as(b, address, _I32, 4), _I64))
@@ -138,7 +139,7 @@ def store_bf16(builder: Any, address: Any, value: Any) -> None:
     store_as(builder, address, high, 2)
 
 
-# ---- vectors in memory -------------------------------------------------------------------------------
+# ---- vectors in memory ----
 
 load = operation("i>v")(lambda b, address: load_as(b, address, _INTS))
 store = operation("iv>-")(lambda b, address, v: store_as(b, address, v))
@@ -170,10 +171,12 @@ def load_bf16_as_f32(builder: Any, address: Any) -> Any:
 
 @operation("i>v")
 def load_f16_as_f32(builder: Any, address: Any) -> Any:
-    """Sixteen halves to floats in integer arithmetic: right for all finite values, subnormals included.
+    """Sixteen halves to floats in integer arithmetic: right for all finite values, subnormals
+    included.
 
-    A half's exponent and mantissa, moved to a float's places, are the value times 2^-112; one product undoes
-    it. (LLVM's own conversion calls a library routine where the processor has no F16C.)
+    A half's exponent and mantissa, moved to a float's places, are the value times 2^-112; one
+    product undoes it. (LLVM's own conversion calls a library routine where the processor has no
+    F16C.)
     """
     words = builder.zext(load_as(builder, address, ir.VectorType(_I16, LANES)), _INTS)
     magnitude = builder.shl(builder.and_(words, _constant_ints(0x7FFF)), _constant_ints(13))
@@ -199,7 +202,9 @@ def store_as_bf16(builder: Any, address: Any, v: Any) -> None:
 
 @operation("vv>v")
 def pack_bf16(builder: Any, first: Any, second: Any) -> Any:
-    """Two vectors of floats as bfloat16 pairs, ``first`` in the low halves; rounded to nearest even."""
+    """Two vectors of floats as bfloat16 pairs, ``first`` in the low halves; rounded to nearest
+    even.
+    """
     halves = []
     for v in (first, second):
         odd = builder.and_(builder.lshr(v, _constant_ints(16)), _constant_ints(1))
@@ -223,7 +228,7 @@ def _prefetch(locality: int) -> Any:
 prefetch_l1 = _prefetch(3)
 prefetch_l2 = _prefetch(2)
 
-# ---- integers ----------------------------------------------------------------------------------------
+# ---- integers ----
 
 
 @operation(">v")
@@ -242,7 +247,7 @@ shift_left = operation("vi>v")(lambda b, v, n: b.shl(v, splat(b, b.trunc(n, _I32
 shift_right = operation("vi>v")(lambda b, v, n: b.lshr(v, splat(b, b.trunc(n, _I32), _INTS)))
 to_f32 = operation("v>v")(lambda b, v: b.sitofp(v, _FLOATS))
 
-# ---- floats ------------------------------------------------------------------------------------------
+# ---- floats ----
 
 add = operation("vv>v")(lambda b, x, y: b.fadd(*_floats(b, x, y)))
 sub = operation("vv>v")(lambda b, x, y: b.fsub(*_floats(b, x, y)))
@@ -269,7 +274,9 @@ magnitude = operation("v>v")(lambda b, v: b.and_(v, _constant_ints(0x7FFFFFFF)))
 
 @operation("vi>v")
 def keep_first(builder: Any, v: Any, count: Any) -> Any:
-    """Lanes 0 to count - 1 as they are, the rest a very large negative float: weight 0 after softmax."""
+    """Lanes 0 to count - 1 as they are, the rest a very large negative float: weight 0 after
+    softmax.
+    """
     lanes = ir.Constant(_INTS, list(range(LANES)))
     inside = builder.icmp_signed("<", lanes, splat(builder, builder.trunc(count, _I32), _INTS))
     return builder.select(inside, builder.bitcast(v, _FLOATS), _constant_floats(-1e30))
@@ -277,7 +284,9 @@ def keep_first(builder: Any, v: Any, count: Any) -> Any:
 
 @operation("v>v")
 def round_to_i32(builder: Any, v: Any) -> Any:
-    """Nearest integer, ties to even, for |v| < 2^22: adding 1.5 * 2^23 leaves it in the low mantissa bits."""
+    """Nearest integer, ties to even, for |v| < 2^22: adding 1.5 * 2^23 leaves it in the low
+    mantissa bits.
+    """
     (x,) = _floats(builder, v)
     shifted = builder.fadd(x, _constant_floats(12582912.0))
     return builder.sub(builder.bitcast(shifted, _INTS), _constant_ints(0x4B400000))
@@ -316,8 +325,8 @@ def max_lanes(builder: Any, v: Any) -> Any:
 def exp(builder: Any, v: Any) -> Any:
     """e^v for v <= 88, within 2 ulp; below -87 it is 0.
 
-    v = n ln 2 + r with |r| <= ln 2 / 2: a polynomial of degree 6 in r (Taylor's terms; the remainder r^7/7!
-    is under 1.3e-7), times 2^n put together in the exponent bits.
+    v = n ln 2 + r with |r| <= ln 2 / 2: a polynomial of degree 6 in r (Taylor's terms; the
+    remainder r^7/7! is under 1.3e-7), times 2^n put together in the exponent bits.
     """
     (x,) = _floats(builder, v)
     tiny = builder.fcmp_ordered("<", x, _constant_floats(-87.0))

@@ -1,9 +1,10 @@
 """A team of threads that walk a program together.
 
-A program is a table of operations: kernel address, argument address, and whether to wait for each other
-behind it. All threads walk the whole table; each kernel takes its own share of the work. So one launch does
-a whole step of the model, and the price of an operation is a spin at a counter (about 0.3 µs), not a launch
-(10 µs and more). Between steps the threads spin for a while, then sleep.
+A program is a table of operations: kernel address, argument address, and whether to wait for each
+other behind it. All threads walk the whole table; each kernel takes its own share of the work. So
+one launch does a whole step of the model, and the price of an operation is a spin at a counter
+(about 0.3 µs), not a launch (10 µs and more). Between steps the threads spin for a while, then
+sleep.
 """
 
 from __future__ import annotations
@@ -87,7 +88,9 @@ def _relax(typing: Any) -> Any:
 
 @intrinsic
 def _yield(typing: Any) -> Any:
-    """Let another thread have this core: the one waited for may have lost its own. Nothing on Windows."""
+    """Let another thread have this core: the one waited for may have lost its own. Nothing on
+    Windows.
+    """
 
     def codegen(context: Any, builder: Any, _signature: Any, _values: Any) -> Any:
         if "windows" not in str(builder.module.triple):
@@ -123,7 +126,7 @@ def _walk(control: int, thread: int, threads: int) -> None:
 
 @njit(**NJIT_OPTIONS)
 def _publish_epoch(control: int, threads: int) -> int:
-    """Start the next epoch; returns the sleeping threads as a mask of bits (the first 63 of them)."""
+    """Start the next epoch; returns the sleeping threads as a mask of bits (the first 63)."""
     _atomic_add(control + _EPOCH, 1)
     asleep = 0
     for thread in range(1, threads):
@@ -134,7 +137,9 @@ def _publish_epoch(control: int, threads: int) -> int:
 
 @njit(**NJIT_OPTIONS)
 def _follow(control: int, thread: int, threads: int, seen: int, spins: int) -> int:
-    """Walk every program that comes; return the epoch last walked when none came for a while, -1 to end."""
+    """Walk every program that comes; return the epoch last walked when none came for a while, -1 to
+    end.
+    """
     state = control + _STATES + _LINE * thread
     while True:
         spun = 0
@@ -155,7 +160,9 @@ def _follow(control: int, thread: int, threads: int, seen: int, spins: int) -> i
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One kernel call: ``arguments`` are int64 values (addresses, counts) laid out one after the other."""
+    """One kernel call: ``arguments`` are int64 values (addresses, counts) laid out one after the
+    other.
+    """
 
     kernel: int
     arguments: Sequence[int]
@@ -163,7 +170,9 @@ class Operation:
 
 
 class Program:
-    """A table of operations at fixed addresses; what changes from step to step stands in memory they name."""
+    """A table of operations at fixed addresses; what changes from step to step stands in memory
+    they name.
+    """
 
     def __init__(self, operations: Sequence[Operation]) -> None:
         self._arguments = [np.array(op.arguments, np.int64) for op in operations]

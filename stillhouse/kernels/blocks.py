@@ -1,8 +1,8 @@
-"""Blocks of accumulators that stay in registers, and byte dot products on them.
+"""Blocks of accumulators that stay in registers.
 
-A block is a tuple of ``rows * panels`` V16 values: entry ``row * panels + panel`` belongs to one activation
-row and one panel of sixteen output rows. The counts are literals, so that each operation unrolls as it is
-emitted and LLVM keeps the tuple in registers.
+A block is a tuple of ``rows * panels`` V16 values: entry ``row * panels + panel`` belongs to one
+activation row and one panel of sixteen output rows. The counts are literals, so that each operation
+unrolls as it is emitted and LLVM keeps the tuple in registers.
 """
 
 from __future__ import annotations
@@ -13,142 +13,12 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from stillhouse.kernels.isa import Isa
+from stillhouse.kernels.codes import dot4, offset_by, shifted
 from stillhouse.kernels.simd import V16, declare, load_as, splat
 
-_I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
+_I32, _I64 = ir.IntType(32), ir.IntType(64)
 _INTS = ir.VectorType(_I32, 16)
 _FLOATS = ir.VectorType(ir.FloatType(), 16)
-_BYTES = ir.VectorType(_I8, 64)
-
-
-def _masked(builder: Any, value: Any, mask: int) -> Any:
-    return builder.and_(value, ir.Constant(_INTS, [mask] * 16))
-
-
-def _shifted(builder: Any, value: Any, left: int) -> Any:
-    """Shift each lane left, or right where ``left`` is negative."""
-    by = ir.Constant(_INTS, [abs(left)] * 16)
-    return builder.shl(value, by) if left > 0 else builder.lshr(value, by) if left < 0 else value
-
-
-def _at(builder: Any, address: Any, offset: int) -> Any:
-    return builder.add(address, ir.Constant(_I64, offset)) if offset else address
-
-
-# ---- unsigned bytes times signed bytes, four to a lane -------------------------------------------------
-
-
-def _dot4_vnni(builder: Any, total: Any, codes: Any, x: Any) -> Any:
-    function = declare(builder, "llvm.x86.avx512.vpdpbusd.512", _INTS, [_INTS, _BYTES, _BYTES])
-    return builder.call(
-        function, [total, builder.bitcast(codes, _BYTES), builder.bitcast(x, _BYTES)]
-    )
-
-
-def _dot4_avx2(builder: Any, total: Any, codes: Any, x: Any, code_bits: int) -> Any:
-    """vpmaddubsw adds two products in 16 bits, so codes of 8 bits go in two parts: 2 * 127 * 127 < 2^15."""
-    if code_bits == 8:
-        total = _dot4_avx2(builder, total, _masked(builder, codes, 0x7F7F7F7F), x, 7)
-        top = _masked(builder, _shifted(builder, codes, -7), 0x01010101)
-        tops = _dot4_avx2(builder, ir.Constant(_INTS, None), top, x, 1)
-        return builder.add(total, _shifted(builder, tops, 7))
-    half_bytes, half_words = ir.VectorType(_I8, 32), ir.VectorType(_I16, 16)
-    half_ints = ir.VectorType(_I32, 8)
-    pairs = declare(builder, "llvm.x86.avx2.pmadd.ub.sw", half_words, [half_bytes, half_bytes])
-    quads = declare(builder, "llvm.x86.avx2.pmadd.wd", half_ints, [half_words, half_words])
-    ones = ir.Constant(half_words, [1] * 16)
-    parts = []
-    for half in (0, 8):
-        lanes = ir.Constant(ir.VectorType(_I32, 8), list(range(half, half + 8)))
-        u, s = (
-            builder.bitcast(builder.shuffle_vector(v, v, lanes), half_bytes) for v in (codes, x)
-        )
-        parts.append(builder.call(quads, [builder.call(pairs, [u, s]), ones]))
-    whole = ir.Constant(ir.VectorType(_I32, 16), list(range(16)))
-    return builder.add(total, builder.shuffle_vector(parts[0], parts[1], whole))
-
-
-def _dot4_portable(builder: Any, total: Any, codes: Any, x: Any) -> Any:
-    """Even and odd bytes as 16-bit words, multiplied and added in pairs: LLVM knows this as pmaddwd or smlal."""
-    words, wide = ir.VectorType(_I16, 32), ir.VectorType(_I32, 32)
-    eight = ir.Constant(words, [8] * 32)
-    u, s = builder.bitcast(codes, words), builder.bitcast(x, words)
-    low = ir.Constant(_INTS, list(range(0, 32, 2)))
-    high = ir.Constant(_INTS, list(range(1, 32, 2)))
-    for odd in (False, True):
-        first = builder.lshr(u, eight) if odd else builder.and_(u, ir.Constant(words, [255] * 32))
-        second = builder.ashr(s if odd else builder.shl(s, eight), eight)
-        product = builder.mul(builder.sext(first, wide), builder.sext(second, wide))
-        even_lanes = builder.shuffle_vector(product, product, low)
-        odd_lanes = builder.shuffle_vector(product, product, high)
-        total = builder.add(total, builder.add(even_lanes, odd_lanes))
-    return total
-
-
-def _dot4(builder: Any, isa: int, code_bits: int, total: Any, codes: Any, x: Any) -> Any:
-    if isa >= Isa.AVX512_VNNI:
-        return _dot4_vnni(builder, total, codes, x)
-    if isa >= Isa.AVX2:
-        return _dot4_avx2(builder, total, codes, x, code_bits)
-    return _dot4_portable(builder, total, codes, x)
-
-
-# ---- codes of 4, 5, 6 and 8 bits ------------------------------------------------------------------------
-
-
-def _codes(builder: Any, code_bits: int, chunk: Any, step: int) -> Any:
-    """The codes 4 * step to 4 * step + 3 of a chunk of 32: a V16 of bytes, one lane a row (see layouts.py)."""
-    if code_bits == 8:
-        return load_as(builder, _at(builder, chunk, 64 * step), _INTS)
-    low = load_as(builder, _at(builder, chunk, 64 * (step // 2)), _INTS)
-    codes = _masked(builder, _shifted(builder, low, -4 * (step % 2)), 0x0F0F0F0F)
-    if code_bits == 5:
-        high = load_as(builder, _at(builder, chunk, 256), _INTS)
-        codes = builder.or_(codes, _masked(builder, _shifted(builder, high, 4 - step), 0x10101010))
-    if code_bits == 6:
-        high = load_as(builder, _at(builder, chunk, 256 + 64 * (step // 4)), _INTS)
-        high = _shifted(builder, high, 4 - 2 * (step % 4))
-        codes = builder.or_(codes, _masked(builder, high, 0x30303030))
-    return codes
-
-
-@intrinsic(prefer_literal=True)
-def dot_chunk(
-    typing: Any, isa: Any, code_bits: Any, first: Any, count: Any, total: Any, chunk: Any, x: Any
-) -> Any:
-    """total + codes · x for ``count`` steps of four codes, from step ``first`` of a packed chunk; x: int8."""
-    literals = [argument.literal_value for argument in (isa, code_bits, first, count)]
-
-    def codegen(context: Any, builder: Any, _signature: Any, values: Any) -> Any:
-        level, bits, start, steps = literals
-        *_, result, chunk_address, x_address = values
-        for step in range(start, start + steps):
-            x4 = splat(builder, load_as(builder, _at(builder, x_address, 4 * step), _I32), _INTS)
-            result = _dot4(
-                builder, level, bits, result, _codes(builder, bits, chunk_address, step), x4
-            )
-        return result
-
-    return V16(isa, code_bits, first, count, V16, types.int64, types.int64), codegen
-
-
-@intrinsic(prefer_literal=True)
-def unpack_chunk(typing: Any, code_bits: Any, chunk: Any, out: Any) -> Any:
-    """Write a packed chunk's 32 codes a row as bytes: 8 vectors, dword lane = row, byte = code."""
-    bits = code_bits.literal_value
-
-    def codegen(context: Any, builder: Any, _signature: Any, values: Any) -> Any:
-        _, chunk_address, out_address = values
-        for step in range(8):
-            target = builder.inttoptr(_at(builder, out_address, 64 * step), _INTS.as_pointer())
-            builder.store(_codes(builder, bits, chunk_address, step), target, align=1)
-        return context.get_dummy_value()
-
-    return types.void(code_bits, types.int64, types.int64), codegen
-
-
-# ---- blocks ---------------------------------------------------------------------------------------------
 
 
 def _block_type(rows: Any, panels: Any) -> Any:
@@ -181,7 +51,9 @@ def block_of(typing: Any, rows: Any, panels: Any, value: Any) -> Any:
 def block_minus_sums(
     typing: Any, rows: Any, panels: Any, shift: Any, sums: Any, row_stride: Any
 ) -> Any:
-    """Entries start at -(sum << shift), one int32 sum a row: what an offset of 2^shift in the codes adds."""
+    """Entries start at -(sum << shift), one int32 sum a row: what an offset of 2^shift in the codes
+    adds.
+    """
     m, p, by = rows.literal_value, panels.literal_value, shift.literal_value
 
     def codegen(context: Any, builder: Any, _signature: Any, values: Any) -> Any:
@@ -189,7 +61,7 @@ def block_minus_sums(
         entries = []
         for row in range(m):
             at = builder.add(address, builder.mul(stride, ir.Constant(_I64, row)))
-            total = _shifted(builder, splat(builder, load_as(builder, at, _I32), _INTS), by)
+            total = shifted(builder, splat(builder, load_as(builder, at, _I32), _INTS), by)
             entries += [builder.sub(ir.Constant(_INTS, None), total)] * p
         return _as_block(builder, entries)
 
@@ -210,7 +82,9 @@ def block_dot(
     x: Any,
     row_stride: Any,
 ) -> Any:
-    """block + codes · x over ``steps`` steps of four: unpacked codes (see unpack_chunk) and int8 rows x."""
+    """block + codes · x over ``steps`` steps of four: unpacked codes (see unpack_chunk) and int8
+    rows x.
+    """
     level, m, p = isa.literal_value, rows.literal_value, panels.literal_value
     count = steps.literal_value
 
@@ -221,7 +95,7 @@ def block_dot(
             weights = [
                 load_as(
                     builder,
-                    _at(
+                    offset_by(
                         builder,
                         builder.add(
                             code_address, builder.mul(code_stride, ir.Constant(_I64, panel))
@@ -234,10 +108,10 @@ def block_dot(
             ]
             for row in range(m):
                 at = builder.add(x_address, builder.mul(x_stride, ir.Constant(_I64, row)))
-                x4 = splat(builder, load_as(builder, _at(builder, at, 4 * step), _I32), _INTS)
+                x4 = splat(builder, load_as(builder, offset_by(builder, at, 4 * step), _I32), _INTS)
                 for panel in range(p):
                     index = row * p + panel
-                    totals[index] = _dot4(builder, level, 8, totals[index], weights[panel], x4)
+                    totals[index] = dot4(builder, level, 8, totals[index], weights[panel], x4)
         return _as_block(builder, totals)
 
     arguments = (isa, rows, panels, steps, _block_type(rows, panels), *[types.int64] * 4)
@@ -300,7 +174,8 @@ def block_add_record(
 ) -> Any:
     """y + x_scale * (d * inner - dmin * minima · sums): the end of an unpacked superblock record.
 
-    At ``header``: float32 d[16], dmin[16], and 128 bytes of minima right behind them; strides in bytes.
+    At ``header``: float32 d[16], dmin[16], and 128 bytes of minima right behind them; strides in
+    bytes.
     """
     level, m, p = isa.literal_value, rows.literal_value, panels.literal_value
     minima_present = has_minima.literal_value
@@ -313,8 +188,8 @@ def block_add_record(
         result: list[Any] = [None] * (m * p)
         for panel in range(p):
             base = builder.add(at, builder.mul(stride, ir.Constant(_I64, panel)))
-            d, dmin = (load_as(builder, _at(builder, base, n), _FLOATS) for n in (0, 64))
-            minima = [load_as(builder, _at(builder, base, 128 + n), _INTS) for n in (0, 64)]
+            d, dmin = (load_as(builder, offset_by(builder, base, n), _FLOATS) for n in (0, 64))
+            minima = [load_as(builder, offset_by(builder, base, 128 + n), _INTS) for n in (0, 64)]
             for row in range(m):
                 index = row * p + panel
                 value = builder.bitcast(builder.extract_value(inners, index), _FLOATS)
@@ -325,11 +200,13 @@ def block_add_record(
                     for part in (0, 4):
                         total = nothing
                         for half in (0, 1):
-                            x4 = load_as(builder, _at(builder, row_sums, 8 * half + part), _I32)
+                            x4 = load_as(
+                                builder, offset_by(builder, row_sums, 8 * half + part), _I32
+                            )
                             x4 = splat(builder, x4, _INTS)
-                            total = _dot4(builder, level, 8, total, minima[half], x4)
+                            total = dot4(builder, level, 8, total, minima[half], x4)
                         parts.append(total)
-                    whole = builder.add(_shifted(builder, parts[0], 6), parts[1])
+                    whole = builder.add(shifted(builder, parts[0], 6), parts[1])
                     lowest = builder.fmul(dmin, builder.sitofp(whole, _FLOATS))
                     value = builder.fsub(value, lowest)
                 scale_at = builder.add(scales, builder.mul(scale_stride, ir.Constant(_I64, row)))
@@ -353,7 +230,9 @@ def block_store(
     panel_count: Any,
     accumulate: Any,
 ) -> Any:
-    """Store a block's first ``panel_count`` panels, or add it to what is there; panels lie 64 bytes apart."""
+    """Store a block's first ``panel_count`` panels, or add it to what is there; panels lie 64 bytes
+    apart.
+    """
     m, p = rows.literal_value, panels.literal_value
     kind = _block_type(rows, panels)
 
@@ -364,7 +243,9 @@ def block_store(
             with builder.if_then(builder.icmp_signed("<", ir.Constant(_I64, panel), count)):
                 for row in range(m):
                     at = builder.add(address, builder.mul(stride, ir.Constant(_I64, row)))
-                    target = builder.inttoptr(_at(builder, at, 64 * panel), _FLOATS.as_pointer())
+                    target = builder.inttoptr(
+                        offset_by(builder, at, 64 * panel), _FLOATS.as_pointer()
+                    )
                     before = builder.load(target)
                     before.align = 1
                     value = builder.bitcast(
@@ -421,7 +302,7 @@ def block_add_group(
                 into = builder.bitcast(builder.extract_value(totals, index), _FLOATS)
                 value = builder.call(fused, [dot, scale, into])
                 if minima_present:
-                    minimum = load_as(builder, _at(builder, bases[panel], 64), _FLOATS)
+                    minimum = load_as(builder, offset_by(builder, bases[panel], 64), _FLOATS)
                     value = builder.fsub(value, builder.fmul(minimum, scaled_sum))
                 result[index] = value
         return _as_block(builder, result)
@@ -481,7 +362,7 @@ def block_scale(typing: Any, rows: Any, block: Any, factors: Any) -> Any:
         _, entries, address = arguments
         result = []
         for row in range(m):
-            factor = load_as(builder, _at(builder, address, 4 * row), ir.FloatType())
+            factor = load_as(builder, offset_by(builder, address, 4 * row), ir.FloatType())
             value = builder.bitcast(builder.extract_value(entries, row), _FLOATS)
             result.append(builder.fmul(value, splat(builder, factor, _FLOATS)))
         return _as_block(builder, result)
