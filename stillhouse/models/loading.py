@@ -18,9 +18,11 @@ def load_model(
     isa: Isa | None = None,
     progress: Progress | None = None,
 ) -> Decoder:
-    """Pack the weights and compile the kernels. The checkpoint must stay open: embeddings are read from it.
+    """Pack the weights and compile the kernels. The checkpoint must stay open: embeddings are read
+    from it.
 
-    ``progress(stage, done, total)``: stage "weights" counts bytes, "kernels" kernels. Raises BadCheckpoint.
+    ``progress(stage, done, total)``: stage "weights" counts bytes, "kernels" kernels. Raises
+    BadCheckpoint.
     """
     tensors = checkpoint.tensors
     config = ModelConfig.from_metadata(

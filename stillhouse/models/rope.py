@@ -16,8 +16,9 @@ def angles_per_position(
 ) -> npt.NDArray[np.float64]:
     """Radians that each pair turns for one position: float64 (dim / 2,).
 
-    ``factors``: divisors for each pair, as Llama 3's files hold them (tensor ``rope_freqs.weight``). YaRN as
-    in arXiv:2309.00071: fast pairs keep their speed, slow ones are divided, those between are mixed.
+    ``factors``: divisors for each pair, as Llama 3's files hold them (tensor
+    ``rope_freqs.weight``). YaRN as in arXiv:2309.00071: fast pairs keep their speed, slow ones are
+    divided, those between are mixed.
     """
     pairs = np.arange(rope.dim // 2)
     angles = rope.base ** (-2.0 * pairs / rope.dim)

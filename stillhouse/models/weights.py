@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +18,8 @@ from stillhouse.kernels.linear_float import VALUE_BYTES
 from stillhouse.kernels.memory import allocate
 from stillhouse.kernels.packing import layout_for, pack_panels
 from stillhouse.models.config import ModelConfig
+
+_Bits = npt.NDArray[np.unsignedinteger[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +54,32 @@ class _Plan:
 
 
 class Weights:
-    """Every matrix and vector of a model by its GGUF name. Matrices share one arena on huge pages."""
+    """Every matrix and vector of a model by its GGUF name. Matrices share one arena of huge pages."""
 
-    def __init__(self, matrices: Mapping[str, Matrix], vectors: Mapping[str, npt.NDArray[np.float32]],
-                 arena: npt.NDArray[np.uint8]) -> None:  # fmt: skip
+    def __init__(
+        self,
+        matrices: Mapping[str, Matrix],
+        vectors: Mapping[str, npt.NDArray[np.float32]],
+        head: str,
+        arena: npt.NDArray[np.uint8],
+    ) -> None:
         self.matrices = matrices
         self.vectors = vectors
+        self.head = matrices[head]
         self._arena = arena
 
     @property
     def matrix_bytes(self) -> int:
         return sum(matrix.size_bytes for matrix in self.matrices.values())
+
+    def of_layer(self, layer: int, *parts: str) -> list[Matrix]:
+        """One layer's matrices, as "attn_q" or "ffn_up"."""
+        return [self.matrices[f"blk.{layer}.{part}.weight"] for part in parts]
+
+    def readers(self, *parts: str) -> list[Matrix]:
+        """Those matrices of all layers."""
+        names = tuple(f".{part}.weight" for part in parts)
+        return [matrix for name, matrix in self.matrices.items() if name.endswith(names)]
 
 
 def pack_weights(
@@ -107,7 +126,7 @@ def pack_weights(
     vectors = {name: tensors[name].decode() for name in expected_vectors(config)}
     if "rope_freqs.weight" in tensors:
         vectors["rope_freqs.weight"] = tensors["rope_freqs.weight"].decode()
-    return Weights(matrices, vectors, arena)
+    return Weights(matrices, vectors, head_name(config), arena)
 
 
 def expected_matrices(config: ModelConfig) -> dict[str, tuple[int, ...]]:
@@ -181,7 +200,11 @@ def _packed_form(tensor: EncodedTensor) -> tuple[int, Layout | None, str]:
 
 
 def _pack(
-    config: ModelConfig, plan: _Plan, out: npt.NDArray[np.uint8], pool: ThreadPoolExecutor, threads: int
+    config: ModelConfig,
+    plan: _Plan,
+    out: npt.NDArray[np.uint8],
+    pool: ThreadPoolExecutor,
+    threads: int,
 ) -> None:
     raw = plan.tensor.raw
     order = _row_order(config, plan.tensor.name)
@@ -196,13 +219,13 @@ def _pack(
     edges = [panels * n // threads for n in range(threads + 1)]
     jobs = [
         pool.submit(pack_panels, plan.tensor.encoding, raw, columns, out, first, last)
-        for first, last in zip(edges, edges[1:], strict=False)
+        for first, last in pairwise(edges)
     ]
     for job in jobs:
         job.result()
 
 
-def _pack_floats(values: npt.NDArray[np.unsignedinteger], out: npt.NDArray[np.uint8], panels: int) -> None:  # type: ignore[type-arg]  # fmt: skip
+def _pack_floats(values: _Bits, out: npt.NDArray[np.uint8], panels: int) -> None:
     target = out.view(values.dtype).reshape(panels, -1, PANEL_ROWS)
     for panel in range(panels):
         part = values[panel * PANEL_ROWS : (panel + 1) * PANEL_ROWS]
@@ -212,8 +235,8 @@ def _pack_floats(values: npt.NDArray[np.unsignedinteger], out: npt.NDArray[np.ui
 def _row_order(config: ModelConfig, name: str) -> npt.NDArray[np.int64] | None:
     """Rows of q and k so that rope pairs i with i + dim / 2, as the kernels do.
 
-    Files of the llama architecture have them as neighbours; the same order on both sides of a dot product
-    changes nothing else.
+    Files of the llama architecture have them as neighbours; the same order on both sides of a dot
+    product changes nothing else.
     """
     if config.rope.kind != "interleaved" or not name.endswith(("attn_q.weight", "attn_k.weight")):
         return None

@@ -1,0 +1,217 @@
+"""A decoder's step as a program: which kernel, on what memory, in what order.
+
+The architectures share all of it; what differs (biases, QK norm, rope) stands in the config and in
+which vectors the checkpoint has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stillhouse.kernels import activations, attention, linear, linear_float
+from stillhouse.kernels.activations import NOT_QUANTIZED
+from stillhouse.kernels.compiler import KernelCompiler
+from stillhouse.kernels.isa import Isa, prefetch_bytes
+from stillhouse.kernels.team import Operation, Program
+from stillhouse.models.buffers import LinearInput, StepBuffers, address_of
+from stillhouse.models.config import ModelConfig
+from stillhouse.models.kv import KVCache
+from stillhouse.models.rope import RopeTable
+from stillhouse.models.weights import Matrix, Weights
+
+Kernel = tuple[str, Callable[[], Any]]
+"""A kernel's name, unique among all, and what makes its Python function."""
+
+
+class ProgramBuilder:
+    """Builds the programs of one loaded model."""
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        weights: Weights,
+        buffers: StepBuffers,
+        rope: RopeTable,
+        compiler: KernelCompiler,
+        isa: Isa,
+    ) -> None:
+        self._config = config
+        self._weights = weights
+        self._buffers = buffers
+        self._rope = rope
+        self._compiler = compiler
+        self._isa = isa
+        self._prefetch_bytes = prefetch_bytes()
+        self._group = config.num_heads // config.num_kv_heads
+        self._biases = [self._qkv_bias(layer) for layer in range(config.num_layers)]
+
+    def kernels(self) -> dict[str, Callable[[], Any]]:
+        """Every kernel that the model's programs call with a bf16 cache, the usual one."""
+        matrices = self._weights.matrices.values()
+        return dict(
+            [
+                _NORM,
+                _GATE,
+                _QUANTIZE,
+                self._rope_kernel("bf16"),
+                self._attention_kernel("bf16"),
+                *(
+                    self._linear_kernel(matrix, many)
+                    for matrix in matrices
+                    for many in (False, True)
+                ),
+            ]
+        )
+
+    def body(self, kv: KVCache, *, many: bool) -> Program:
+        """All layers, from embeddings in ``hidden`` to the last layer's output there."""
+        operations: list[Operation] = []
+        for layer in range(self._config.num_layers):
+            operations += self._attention_half(layer, kv, many=many)
+            operations += self._ffn_half(layer, many=many)
+        return Program(operations)
+
+    def head(self, *, many: bool) -> Program:
+        """Logits of the rows in ``output_index``."""
+        buffers, head = self._buffers, self._weights.head
+        rows, index = buffers.output_rows, address_of(buffers.output_index)
+        return Program(
+            [
+                self._norm("output_norm.weight", buffers.final, rows, many=many, index=index),
+                self._linear(
+                    head,
+                    buffers.final,
+                    address_of(buffers.logits),
+                    head.panels * 16,
+                    rows,
+                    many=many,
+                ),
+            ]
+        )
+
+    def _attention_half(self, layer: int, kv: KVCache, *, many: bool) -> list[Operation]:
+        config, b, rows = self._config, self._buffers, self._buffers.rows
+        q, k, v, output = self._weights.of_layer(layer, "attn_q", "attn_k", "attn_v", "attn_output")
+        qkv = address_of(b.qkv)
+        key_at, value_at = qkv + 4 * q.rows, qkv + 4 * (q.rows + k.rows)
+        places = (
+            address_of(b.positions), address_of(b.sequences), address_of(b.tables), b.table_width,
+            kv.layer_address(layer), config.num_kv_heads,
+        )  # fmt: skip
+        rope = attention.RopeArguments(
+            qkv, self._vector_address(self._biases[layer]),
+            self._vector(layer, "attn_q_norm.weight"), self._vector(layer, "attn_k_norm.weight"),
+            address_of(b.eps),
+            address_of(self._rope.cosines), address_of(self._rope.sines), address_of(b.queries),
+            *places, config.rope.dim, address_of(rows),
+        )  # fmt: skip
+        mix = attention.AttentionArguments(
+            address_of(b.queries), b.mixed.address, *places, address_of(rows),
+            address_of(b.scratch), b.scratch_stride,
+        )  # fmt: skip
+        quantize = (b.mixed.address, q.rows, address_of(rows), *b.mixed.forms(many=many))
+        hidden = address_of(b.hidden)
+        return [
+            self._norm(f"blk.{layer}.attn_norm.weight", b.normed, rows, many=many),
+            self._linear(q, b.normed, qkv, b.qkv_width, rows, many=many, wait=False),
+            self._linear(k, b.normed, key_at, b.qkv_width, rows, many=many, wait=False),
+            self._linear(v, b.normed, value_at, b.qkv_width, rows, many=many),
+            self._operation(self._rope_kernel(kv.kv_type), rope),
+            self._operation(self._attention_kernel(kv.kv_type), mix),
+            self._operation(_QUANTIZE, quantize),
+            self._linear(output, b.mixed, hidden, output.rows, rows, many=many, accumulate=True),
+        ]
+
+    def _ffn_half(self, layer: int, *, many: bool) -> list[Operation]:
+        b, rows = self._buffers, self._buffers.rows
+        gate, up, down = self._weights.of_layer(layer, "ffn_gate", "ffn_up", "ffn_down")
+        up_at, hidden = address_of(b.up), address_of(b.hidden)
+        activate = (b.gate.address, up_at, gate.rows, address_of(rows), *b.gate.forms(many=many))
+        return [
+            self._norm(f"blk.{layer}.ffn_norm.weight", b.normed, rows, many=many),
+            self._linear(gate, b.normed, b.gate.address, gate.rows, rows, many=many, wait=False),
+            self._linear(up, b.normed, up_at, up.rows, rows, many=many),
+            self._operation(_GATE, activate),
+            self._linear(down, b.gate, hidden, down.rows, rows, many=many, accumulate=True),
+        ]
+
+    def _operation(
+        self, kernel: Kernel, arguments: tuple[int, ...], wait: bool = True
+    ) -> Operation:
+        return Operation(self._compiler.address(*kernel), arguments, wait)
+
+    def _norm(
+        self,
+        weight: str,
+        x: LinearInput,
+        rows: npt.NDArray[np.int64],
+        *,
+        many: bool,
+        index: int = 0,
+    ) -> Operation:
+        arguments = (
+            address_of(self._buffers.hidden), address_of(self._weights.vectors[weight]), x.address,
+            self._config.hidden_size, address_of(rows), address_of(self._buffers.eps), index,
+            *x.forms(many=many),
+        )  # fmt: skip
+        return self._operation(_NORM, arguments)
+
+    def _linear(
+        self, matrix: Matrix, x: LinearInput, out: int, out_width: int,
+        rows: npt.NDArray[np.int64], *, many: bool, accumulate: bool = False, wait: bool = True,
+    ) -> Operation:  # fmt: skip
+        b = self._buffers
+        if matrix.layout is None:
+            source = NOT_QUANTIZED._replace(codes=x.address)
+        elif many and x.bf16_address:
+            tiles = address_of(b.tile_configuration)
+            source = NOT_QUANTIZED._replace(codes=x.bf16_address, scales=tiles)
+        else:
+            source = x.quantized(matrix.layout.span)
+        arguments = linear.LinearArguments(
+            matrix.address, matrix.panels, matrix.columns, *source, out, out_width * 4,
+            int(accumulate), address_of(rows), address_of(b.scratch), b.scratch_stride,
+        )  # fmt: skip
+        return self._operation(self._linear_kernel(matrix, many), arguments, wait)
+
+    def _linear_kernel(self, matrix: Matrix, many: bool) -> Kernel:
+        layout, encoding = matrix.layout, matrix.encoding
+        if layout is None:
+            return f"linear {encoding}", lambda: linear_float.make_matmul(encoding)
+        if many:
+            return f"matmul {layout.name} {self._isa.label}", linear.make_matmul(self._isa, layout)
+        ahead = self._prefetch_bytes
+        name = f"matvec {layout.name} {self._isa.label} {ahead}"
+        return name, linear.make_matvec(self._isa, layout, ahead)
+
+    def _rope_kernel(self, kv_type: str) -> Kernel:
+        head_dim, group = self._config.head_dim, self._group
+        name = f"rope {kv_type} {head_dim} {group}"
+        return name, lambda: attention.make_rope(kv_type, head_dim, group)
+
+    def _attention_kernel(self, kv_type: str) -> Kernel:
+        head_dim, group = self._config.head_dim, self._group
+        name = f"attention {kv_type} {head_dim} {group}"
+        return name, lambda: attention.make_attention(kv_type, head_dim, group)
+
+    def _qkv_bias(self, layer: int) -> npt.NDArray[np.float32] | None:
+        if not self._config.architecture.has_qkv_bias:
+            return None
+        parts = [self._weights.vectors[f"blk.{layer}.attn_{part}.bias"] for part in "qkv"]
+        return np.concatenate(parts)
+
+    def _vector(self, layer: int, part: str) -> int:
+        return self._vector_address(self._weights.vectors.get(f"blk.{layer}.{part}"))
+
+    @staticmethod
+    def _vector_address(vector: npt.NDArray[np.float32] | None) -> int:
+        return 0 if vector is None else address_of(vector)
+
+
+_NORM: Kernel = ("norm", activations.make_norm)
+_GATE: Kernel = ("gate", activations.make_gate)
+_QUANTIZE: Kernel = ("quantize", activations.make_quantize)
