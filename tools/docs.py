@@ -10,13 +10,15 @@ exist.
 
 from __future__ import annotations
 
+import inspect
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, get_args, get_type_hints
 
-import typer
+from typer.models import OptionInfo
 
 from stillhouse.cli.json_names import DOCUMENTS, EVERY_DOCUMENT
 from stillhouse.cli.main import app
@@ -77,47 +79,51 @@ def missing_paths() -> Iterator[str]:
 
 def _cli_page() -> str:
     parts = [_GENERATED + "# Commands\n"]
-    group: Any = typer.main.get_command(app)
-    for name, command in group.commands.items():
-        usage = " ".join(
-            f"[{p.make_metavar_name()}]" if not p.required else p.make_metavar_name()
-            for p in map(_Parameter, command.params)
-            if not p.is_option
-        )
-        parts.append(f"\n## still {name}\n\n{command.help}\n\n    still {name} {usage} [OPTIONS]\n")
-        rows = [(f"`{p.names}`", p.meaning) for p in map(_Parameter, command.params)]
-        parts.append("\n" + _table(("", ""), rows))
+    for command in app.registered_commands:
+        assert command.callback is not None
+        parameters = list(_parameters(command.callback))
+        usage = " ".join([f"still {command.name}", *(p.usage for p in parameters if p.usage)])
+        parts.append(f"\n## still {command.name}\n\n{inspect.getdoc(command.callback)}\n\n")
+        parts.append(f"    {usage} [OPTIONS]\n\n")
+        parts.append(_table(("", ""), [(f"`{p.names}`", p.meaning) for p in parameters]))
     return "".join(parts)
 
 
-class _Parameter:
-    """What the page says of an option or argument; click's help differs from version to version."""
+class _Parameter(NamedTuple):
+    names: str  # as it is typed: `--seed INTEGER`, `MODEL`
+    usage: str  # in the usage line; empty for an option
+    meaning: str
 
-    def __init__(self, parameter: Any) -> None:
-        self.is_option = parameter.param_type_name == "option"
-        self.required = parameter.required
-        self._parameter = parameter
 
-    def make_metavar_name(self) -> str:
-        return str(self._parameter.metavar or self._parameter.name).upper()
+def _parameters(callback: Callable[..., Any]) -> Iterator[_Parameter]:
+    """Read from the annotations: how typer keeps them inside differs from version to version."""
+    hints = get_type_hints(callback, include_extras=True)
+    for name, parameter in inspect.signature(callback).parameters.items():
+        value_type, info = get_args(hints[name])
+        meaning = info.help or ""
+        if not isinstance(info, OptionInfo):
+            metavar = info.metavar or name.upper()
+            required = parameter.default is inspect.Parameter.empty
+            yield _Parameter(metavar, metavar if required else f"[{metavar}]", meaning)
+            continue
+        # In an annotation typer keeps the first declared name where a default would stand.
+        declared = [word for word in (info.default, *(info.param_decls or ())) if word is not ...]
+        names = declared[0] if declared else "--" + name.replace("_", "-")
+        value = info.metavar or _value_name(value_type)
+        if parameter.default not in (None, False):
+            meaning += f" [default: {parameter.default}]"
+        yield _Parameter(f"{names} {value}".rstrip(), "", meaning)
 
-    @property
-    def names(self) -> str:
-        parameter = self._parameter
-        if not self.is_option:
-            return self.make_metavar_name()
-        names = " / ".join([*parameter.opts, *parameter.secondary_opts])
-        if parameter.is_flag:
-            return names
-        choices = getattr(parameter.type, "choices", None)
-        value = "|".join(map(str, choices)) if choices else parameter.metavar
-        return f"{names} {value or parameter.type.name.upper().split()[0]}"
 
-    @property
-    def meaning(self) -> str:
-        default = self._parameter.default
-        shown = self.is_option and default not in (None, False) and not callable(default)
-        return str(self._parameter.help or "") + (f" [default: {default}]" if shown else "")
+def _value_name(value_type: Any) -> str:
+    """What stands for an option's value in its usage; a flag has none."""
+    names = {int: "INTEGER", float: "NUMBER", str: "TEXT", bool: ""}
+    for candidate in (value_type, *get_args(value_type)):
+        if candidate in names:
+            return names[candidate]
+        if isinstance(candidate, type) and issubclass(candidate, Enum):
+            return "|".join(str(member.value) for member in candidate)
+    raise AssertionError(f"no name for values of {value_type}")
 
 
 def _json_page() -> str:
@@ -133,23 +139,31 @@ def _json_page() -> str:
 
 
 def _formats_page() -> str:
-    header = ("format", "GGUF type", "bits a weight", "block", *(isa.label for isa in Isa))
     rows = [
         (
             encoding.name,
             str(encoding.ggml_type),
             f"{encoding.bits_per_weight:.4g}",
             str(encoding.block_size),
-            *(table.serving(encoding.name, isa) for isa in Isa),
+            _served_by(encoding.name),
         )
         for encoding in ENCODINGS
     ]
     return (
         _GENERATED
-        + "# Number formats\n\nBits a weight counts the scales. The last columns say which kernel "
-        "serves a format at each instruction-set level; `docs/concepts/formats.md` explains.\n\n"
-        + _table(header, rows)
+        + "# Number formats\n\nBits a weight counts the scales. The last column is the layout in "
+        "memory and the levels that serve it; [formats](../concepts/formats.md) explains.\n\n"
+        + _table(("format", "GGUF type", "bits a weight", "block", "served by"), rows)
     )
+
+
+def _served_by(encoding: str) -> str:
+    """Layout, then the levels that share it: `k4, 4.625 bits a weight (portable, avx2, ...)`."""
+    levels: dict[str, list[str]] = {}
+    for isa in Isa:
+        layout = table.serving(encoding, isa).removesuffix(f", {isa.label}")
+        levels.setdefault(layout, []).append(isa.label)
+    return "; ".join(f"{layout} ({', '.join(labels)})" for layout, labels in levels.items())
 
 
 def _table(header: tuple[str, ...], rows: Any) -> str:
