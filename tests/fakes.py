@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import zlib
 from collections.abc import Callable
 
@@ -15,17 +16,21 @@ LogitsOf = Callable[[NDArray[np.int32]], NDArray[np.float32]]
 
 
 class FakeKV:
-    """A cache whose keys and values are the token ids themselves."""
+    """A cache of each position's token, and of a digest of all tokens up to it.
+
+    As with real keys and values, the same token after another history is another entry.
+    """
 
     def __init__(self, num_blocks: int) -> None:
         self.num_blocks = num_blocks
         self.token_ids = np.full((num_blocks, BLOCK_TOKENS), -1, np.int32)
+        self.digests = np.zeros((num_blocks, BLOCK_TOKENS), np.uint32)
 
 
 class FakeModel:
     """Logits are a function of the whole history, which it reads back through the block tables.
 
-    So a wrong table, a block shared by mistake or one written by a stranger changes what it says.
+    So a wrong table, a block shared by mistake or one written by a stranger does not pass.
     """
 
     def __init__(self, logits_of: LogitsOf, *, vocab_size: int, context_length: int = 4096) -> None:
@@ -49,8 +54,11 @@ class FakeModel:
     def forward(self, batch: Batch, kv: FakeKV) -> NDArray[np.float32]:
         check_batch(batch, kv.num_blocks)
         self.num_rows_seen.append(len(batch.token_ids))
-        blocks = batch.block_tables[batch.sequence_index, batch.positions // BLOCK_TOKENS]
-        kv.token_ids[blocks, batch.positions % BLOCK_TOKENS] = batch.token_ids
+        for row, token_id in enumerate(batch.token_ids):
+            table, position = batch.block_tables[batch.sequence_index[row]], batch.positions[row]
+            before = kv.digests[_slot(table, position - 1)] if position else 0
+            kv.token_ids[_slot(table, position)] = token_id
+            kv.digests[_slot(table, position)] = _digest(before, token_id)
         histories = [self._history(batch, row, kv) for row in batch.logit_rows]
         logits = [self._logits_of(history) for history in histories]
         return np.array(logits, np.float32).reshape(-1, self.config.vocab_size)
@@ -60,7 +68,18 @@ class FakeModel:
         num_tokens = batch.positions[row] + 1
         table = batch.block_tables[batch.sequence_index[row]]
         held = table[: -(-num_tokens // BLOCK_TOKENS)]
-        return kv.token_ids[held].reshape(-1)[:num_tokens]
+        history = kv.token_ids[held].reshape(-1)[:num_tokens]
+        digests = [*itertools.accumulate(history, _digest, initial=0)][1:]
+        assert (kv.digests[held].reshape(-1)[:num_tokens] == digests).all(), "another's block"
+        return history
+
+
+def _slot(table: NDArray[np.int32], position: int) -> tuple[int, int]:
+    return table[position // BLOCK_TOKENS], position % BLOCK_TOKENS
+
+
+def _digest(before: int, token_id: np.int32) -> int:
+    return zlib.crc32(token_id.tobytes(), before)
 
 
 def check_batch(batch: Batch, num_blocks: int) -> None:
