@@ -85,6 +85,7 @@ class LLM:
         """
         started = clock()
         self._clock = clock
+        self._kv_type: KVType = kv_type
         with ExitStack() as opened:
             checkpoint = opened.enter_context(open_gguf(hub.resolve(reference)))
             metadata = checkpoint.metadata
@@ -186,7 +187,7 @@ class LLM:
         if self._read_bytes_per_s is None:
             self._read_bytes_per_s = bandwidth.measure_read_bytes_per_s(self._threads)
         middle = usage.prompt_tokens + (usage.reasoning_tokens + usage.answer_tokens) // 2
-        share = rate * self._model.step_bytes(middle) / self._read_bytes_per_s
+        share = rate * self._model.step_bytes(middle, self._kv_type) / self._read_bytes_per_s
         return replace(reply, timings=replace(reply.timings, bandwidth_share=share))
 
     def close(self) -> None:

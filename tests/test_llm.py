@@ -57,8 +57,8 @@ class LoadedModel(FakeModel):
         super().__init__(scripted(VOCAB, next_id), vocab_size=VOCAB, context_length=context)
         self.is_closed = False
 
-    def step_bytes(self, context_tokens: int) -> int:
-        return 1_000_000 + context_tokens
+    def step_bytes(self, context_tokens: int, kv_type: str) -> int:
+        return 1_000_000 + context_tokens * len(kv_type)
 
     def close(self) -> None:
         self.is_closed = True
@@ -264,13 +264,13 @@ def test_the_bandwidth_share_is_measured_when_asked_and_once(
         "measure_read_bytes_per_s",
         lambda threads: measured.append(threads) or 4_000_000.0,
     )
-    model = bench.llm(None, "abcd", threads=3)
+    model = bench.llm(None, "abcd", threads=3, kv_type="bf16")
     reply = model.chat("Go")
     assert measured == []
     middle = reply.usage.prompt_tokens + 2
     for _ in range(2):
         share = model.with_bandwidth_share(reply).timings.bandwidth_share
-        assert share == pytest.approx((1_000_000 + middle) / 4_000_000)
+        assert share == pytest.approx((1_000_000 + 4 * middle) / 4_000_000)
     assert measured == [3]
 
 

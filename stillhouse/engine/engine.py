@@ -35,8 +35,8 @@ CacheT = TypeVar("CacheT", bound=Cache)
 CacheT_contra = TypeVar("CacheT_contra", bound=Cache, contravariant=True)
 
 
-class Decoder(Protocol[CacheT_contra]):
-    """What the engine needs of a model: its shape, and one forward pass."""
+class Model(Protocol[CacheT_contra]):
+    """What the engine needs of a model: its shape, and a forward pass of up to `max_rows` rows."""
 
     @property
     def config(self) -> ModelConfig: ...
@@ -51,7 +51,7 @@ class Engine(Generic[CacheT]):
 
     def __init__(
         self,
-        model: Decoder[CacheT],
+        model: Model[CacheT],
         kv: CacheT,
         *,
         context_tokens: int | None = None,
