@@ -27,7 +27,7 @@ bench: .venv/ready $(PEERS)/ready ## against llama.cpp, in one run, on the 1.5B
 clean: ## environments and caches of tools; models and compiled kernels stay
 	rm -rf .venv $(PEERS) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
-DEMO := What is gravity?
+DEMO := Explain in three sentences why the sky is blue.
 
 .venv/ready: pyproject.toml
 	@echo "setting up .venv, once" >&2
