@@ -15,7 +15,7 @@ def serving(encoding_name: str, isa: Isa) -> str:
     Raises BadCheckpoint for a name that is no encoding.
     """
     encoding = by_name(encoding_name)
-    if encoding.is_float:
+    if encoding.block_size == 1:
         kept = encoding_name if encoding_name in _FLOATS else "F32"
         return f"kept as {kept}, float32 sums"
     layout = BY_ENCODING.get(encoding_name, WIDE)
@@ -26,4 +26,4 @@ def serving(encoding_name: str, isa: Isa) -> str:
 
 def is_fast(encoding_name: str) -> bool:
     """Whether the encoding keeps its size in memory; the others are widened to int8 when loaded."""
-    return by_name(encoding_name).is_float or encoding_name in BY_ENCODING
+    return by_name(encoding_name).block_size == 1 or encoding_name in BY_ENCODING

@@ -19,6 +19,7 @@ from stillhouse.kernels.memory import allocate
 from stillhouse.kernels.packing import layout_for, pack_panels
 from stillhouse.models.config import ModelConfig
 
+_ROPE_FACTORS = "rope_freqs.weight"  # Llama 3's, where the file has them
 _Bits = npt.NDArray[np.unsignedinteger[Any]]
 
 
@@ -48,13 +49,13 @@ class _Plan:
 
     tensor: EncodedTensor
     layout: Layout | None
-    encoding: str  # for floats: the type kept, F32 for what has no kernel of its own
+    encoding: str  # for plain numbers: the type kept, F32 for what has no kernel of its own
     start: int
     size_bytes: int
 
 
 class Weights:
-    """Every matrix and vector of a model by its GGUF name. Matrices share one arena of huge pages."""
+    """Every matrix and vector of a model by its GGUF name. One arena of huge pages holds all."""
 
     def __init__(
         self,
@@ -93,8 +94,14 @@ def pack_weights(
 
     ``progress("weights", done_bytes, total_bytes)`` is called as packing goes on.
     """
+    if config.head_dim % 32:
+        raise BadCheckpoint(f"heads of {config.head_dim} numbers: they go by 32 here")
     shapes = expected_matrices(config)
-    for name, shape in (shapes | expected_vectors(config)).items():
+    checked = shapes | expected_vectors(config)
+    checked["token_embd.weight"] = config.vocab_size, config.hidden_size
+    if _ROPE_FACTORS in tensors:
+        checked[_ROPE_FACTORS] = (config.rope.dim // 2,)
+    for name, shape in checked.items():
         _check(tensors, name, shape)
     plans, start = [], 0
     for name in shapes:
@@ -124,8 +131,8 @@ def pack_weights(
         for plan in plans
     }
     vectors = {name: tensors[name].decode() for name in expected_vectors(config)}
-    if "rope_freqs.weight" in tensors:
-        vectors["rope_freqs.weight"] = tensors["rope_freqs.weight"].decode()
+    if _ROPE_FACTORS in tensors:
+        vectors[_ROPE_FACTORS] = tensors[_ROPE_FACTORS].decode()
     return Weights(matrices, vectors, head_name(config), arena)
 
 
@@ -192,7 +199,7 @@ def _rows_columns(tensor: EncodedTensor) -> tuple[int, int]:
 
 def _packed_form(tensor: EncodedTensor) -> tuple[int, Layout | None, str]:
     rows, columns = _rows_columns(tensor)
-    if not tensor.encoding.is_float:
+    if tensor.encoding.block_size > 1:
         layout = layout_for(tensor.encoding)
         return layout.packed_bytes(rows, columns), layout, tensor.encoding.name
     kept = tensor.encoding.name if tensor.encoding.name in VALUE_BYTES else "F32"
@@ -213,8 +220,10 @@ def _pack(
     rows, columns = _rows_columns(plan.tensor)
     panels = -(-rows // PANEL_ROWS)
     if plan.layout is None:
-        values = raw if plan.encoding == plan.tensor.encoding.name else plan.tensor.decode()
-        _pack_floats(values.view(f"u{VALUE_BYTES[plan.encoding]}"), out, panels)
+        if plan.encoding != plan.tensor.encoding.name:
+            numbers = plan.tensor.encoding.decode(raw.reshape(rows * columns, -1))
+            raw = numbers.reshape(rows, columns).view(np.uint8)
+        _pack_floats(raw.view(f"u{VALUE_BYTES[plan.encoding]}"), out, panels)
         return
     edges = [panels * n // threads for n in range(threads + 1)]
     jobs = [
