@@ -20,7 +20,7 @@ from numba import cfunc, types
 
 from stillhouse import paths
 
-NJIT_OPTIONS = {"nogil": True, "error_model": "numpy", "cache": True}
+NJIT_OPTIONS = {"nogil": True, "error_model": "numpy"}
 """Every kernel releases the interpreter lock, and divides without checks."""
 
 KERNEL_SIGNATURE = types.void(types.int64, types.int64, types.int64)
@@ -40,6 +40,17 @@ def prepare_cache() -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     numba.config.CACHE_DIR = str(folder)
     return folder
+
+
+def compile_cached(function: Any, *arguments: Any) -> None:
+    """Compile a jitted function for arguments of these types, unless the cache on disk has it.
+
+    Functions are not defined with caching on: numba would settle on a folder as they are imported,
+    beside their own file, and that alone would be watched.
+    """
+    prepare_cache()
+    function.enable_caching()
+    function.compile(arguments)
 
 
 class KernelCompiler:

@@ -18,7 +18,7 @@ from numba.extending import intrinsic
 
 from stillhouse.encodings import Encoding
 from stillhouse.kernels import simd
-from stillhouse.kernels.compiler import NJIT_OPTIONS
+from stillhouse.kernels.compiler import NJIT_OPTIONS, compile_cached
 from stillhouse.kernels.layouts import BY_ENCODING, PANEL_ROWS, WIDE, Layout
 from stillhouse.kernels.memory import allocate_small
 
@@ -235,6 +235,8 @@ def pack_panels(
         for panel in range(first, last):
             _pack_wide(encoding, raw, columns, packed, panel)
         return
+    if not _pack.signatures:
+        compile_cached(_pack, *[types.int64] * 2, types.boolean, *[types.int64] * 12)
     scratch = allocate_small(256)
     _pack(
         _K_QUANTS.get(encoding.name, 0), layout.code_bits, layout.has_minima, layout.span,

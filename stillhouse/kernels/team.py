@@ -21,7 +21,7 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 from stillhouse.kernels import simd
-from stillhouse.kernels.compiler import NJIT_OPTIONS
+from stillhouse.kernels.compiler import NJIT_OPTIONS, compile_cached
 from stillhouse.kernels.memory import allocate_small
 
 _I64 = ir.IntType(64)
@@ -197,9 +197,8 @@ class Team:
         self._words = self._memory.view(np.int64)
         self._control = int(self._memory.ctypes.data)
         self._wake = [threading.Event() for _ in range(threads)]
-        _publish_epoch.compile((types.int64,) * 2)
-        _walk.compile((types.int64,) * 3)
-        _follow.compile((types.int64,) * 5)
+        for function, arity in ((_publish_epoch, 2), (_walk, 3), (_follow, 5)):
+            compile_cached(function, *[types.int64] * arity)
         self._workers = [
             threading.Thread(target=self._work, args=(n,), name=f"still-{n}", daemon=True)
             for n in range(1, threads)
