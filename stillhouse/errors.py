@@ -11,15 +11,15 @@ StillhouseError
 ├── BadTemplate        a chat template that does not parse, or that refuses the messages
 └── ContextTooLong     a request that can never fit in the context, with both numbers
 
-The command line prints ``message`` and ``hint`` on one line each and exits with 2. An ``assert`` is for our
-own bugs only.
+The command line prints ``message`` and ``hint`` on one line each and exits with 2. An ``assert`` is
+for our own bugs only.
 """
 
 from __future__ import annotations
 
 
 class StillhouseError(Exception):
-    """A mistake or a lack that the user can act on: one line that says what, with numbers, and a hint."""
+    """A mistake or lack that the user can act on: one line with the numbers, and a hint."""
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)

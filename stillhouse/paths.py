@@ -11,7 +11,7 @@ ENVIRONMENT_VARIABLE = "STILLHOUSE_HOME"
 
 
 def home(environment: Mapping[str, str] | None = None) -> Path:
-    """The folder of models and compiled kernels: STILLHOUSE_HOME, or the platform's cache folder."""
+    """Where models and compiled kernels are: STILLHOUSE_HOME, or in the platform's cache folder."""
     variables = os.environ if environment is None else environment
     if chosen := variables.get(ENVIRONMENT_VARIABLE):
         return Path(chosen).expanduser()

@@ -1,4 +1,4 @@
-"""Bytes, rates and times as people read them, and sizes as they type them. Decimal units, as on disks."""
+"""Bytes, rates and times as people read them, and sizes as they type them; decimal, as on disks."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def parse_bytes(text: str) -> int:
 def _scaled(value: float, unit: str) -> str:
     for prefix in ("", "k", "M", "G", "T"):
         if abs(value) < 999.5 or prefix == "T":
-            digits = 0 if not prefix else (2 if abs(value) < 9.995 else 1 if abs(value) < 99.95 else 0)
+            digits = sum(abs(value) < limit for limit in (9.995, 99.95)) if prefix else 0
             return f"{value:.{digits}f} {prefix}{unit}"
         value /= 1000
     raise AssertionError("unreachable")

@@ -152,7 +152,8 @@ def tokenize(server: xllamacpp.Server, text: str, *, special: bool) -> list[int]
         {"Content-Type": "application/json"},
     )
     with urllib.request.urlopen(request) as answer:
-        return json.load(answer)["tokens"]
+        tokens: list[int] = json.load(answer)["tokens"]
+    return tokens
 
 
 def one_list_a_line(text: str) -> str:

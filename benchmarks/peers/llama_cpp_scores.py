@@ -113,7 +113,7 @@ def next_token_scores(
 
 
 def _context_parameters(lib: ctypes.CDLL, *, window: int, threads: int) -> _Params:
-    params = lib.llama_context_default_params()
+    params: _Params = lib.llama_context_default_params()
     fields = struct.unpack_from(f"<{_NUM_CONTEXT_FIELDS}i", bytes(params.raw))
     if fields[: len(_NEW_CONTEXT_DEFAULTS)] != _NEW_CONTEXT_DEFAULTS:
         raise SystemExit(f"llama_context_params has another layout in this xllamacpp: {fields}")
