@@ -26,7 +26,7 @@ from stillhouse.kernels.codes import dot_chunk, unpack_chunk
 from stillhouse.kernels.compiler import NJIT_OPTIONS
 from stillhouse.kernels.isa import Isa
 from stillhouse.kernels.layouts import Layout
-from stillhouse.kernels.team import share
+from stillhouse.kernels.team import claim, claims_of, share
 
 SPAN = 32
 
@@ -41,14 +41,43 @@ def _load_scales(WIDE: bool, address: int) -> Any:
     return simd.load(address) if WIDE else simd.load_f16_as_f32(address)
 
 
+@njit(inline="always", **NJIT_OPTIONS)
+def _panel_dot(
+    ISA: int, BITS: int, GROUPS: int, RECORD: int, MINIMA: int, CODES: int, HAS_MINIMA: bool,
+    SHIFT: int, STEPS: int, WIDE: bool, SCALE_BYTES: int, AHEAD: int, record: int, records: int,
+    x: int, x_scales: int, sums: int,
+) -> Any:  # fmt: skip
+    """One packed panel times one row of activations."""
+    y = simd.zeros()
+    for r in range(records):
+        if AHEAD > 0:
+            for line in range((RECORD + 63) // 64):
+                simd.prefetch_l2(record + AHEAD + 64 * line)
+        x_scale = simd.broadcast_load(x_scales + 4 * r)
+        for group in range(GROUPS):
+            x_sum = simd.broadcast_load(sums + 4 * (r * GROUPS + group))
+            start = simd.zeros()
+            if SHIFT >= 0:
+                start = simd.sub_i32(start, simd.shift_left(x_sum, SHIFT))
+            if group == 0:
+                dot = dot_chunk(ISA, BITS, 0, STEPS, start, record + CODES, x + 32 * r)
+            else:
+                dot = dot_chunk(ISA, BITS, 4, 4, start, record + CODES, x + 32 * r)
+            scale = _load_scales(WIDE, record + SCALE_BYTES * group)
+            y = simd.fma(simd.to_f32(dot), simd.mul(scale, x_scale), y)
+            if HAS_MINIMA:
+                minimum = _load_scales(WIDE, record + MINIMA + SCALE_BYTES * group)
+                y = simd.sub(y, simd.mul(minimum, simd.mul(x_scale, simd.to_f32(x_sum))))
+        record += RECORD
+    return y
+
+
 def make_matvec(isa: Isa, layout: Layout, prefetch_bytes: int) -> Any:
     """The kernel for one row of activations, prefetching that far ahead (0: not at all)."""
     ISA, BITS, GROUPS, RECORD = int(isa), layout.code_bits, layout.groups, layout.record_bytes
     MINIMA, CODES, HAS_MINIMA = layout.minima_at, layout.codes_at, layout.has_minima
     SHIFT, STEPS, WIDE = layout.offset_shift, layout.group // 4, layout.scale_bytes == 4
-    SCALE_BYTES = 16 * layout.scale_bytes
-    LINES = -(-layout.record_bytes // 64)
-    AHEAD = prefetch_bytes
+    SCALE_BYTES, AHEAD = 16 * layout.scale_bytes, prefetch_bytes
 
     def matvec(args: int, thread: int, threads: int) -> None:
         weights, panels = simd.load_i64(args), simd.load_i64(args + 8)
@@ -57,34 +86,22 @@ def make_matvec(isa: Isa, layout: Layout, prefetch_bytes: int) -> Any:
         sums = simd.load_i64(args + 48) if GROUPS == 1 else simd.load_i64(args + 40)
         out, accumulate = simd.load_i64(args + 64), simd.load_i64(args + 80)
         records = columns // SPAN
-        first, last = share(panels, thread, threads)
-        record = weights + first * records * RECORD
-        for panel in range(first, last):
-            y = simd.zeros()
-            for r in range(records):
-                if AHEAD > 0:
-                    for line in range(LINES):
-                        simd.prefetch_l2(record + AHEAD + 64 * line)
-                x_scale = simd.broadcast_load(x_scales + 4 * r)
-                for group in range(GROUPS):
-                    x_sum = simd.broadcast_load(sums + 4 * (r * GROUPS + group))
-                    start = simd.zeros()
-                    if SHIFT >= 0:
-                        start = simd.sub_i32(start, simd.shift_left(x_sum, SHIFT))
-                    if group == 0:
-                        dot = dot_chunk(ISA, BITS, 0, STEPS, start, record + CODES, x + 32 * r)
-                    else:
-                        dot = dot_chunk(ISA, BITS, 4, 4, start, record + CODES, x + 32 * r)
-                    scale = _load_scales(WIDE, record + SCALE_BYTES * group)
-                    y = simd.fma(simd.to_f32(dot), simd.mul(scale, x_scale), y)
-                    if HAS_MINIMA:
-                        minimum = _load_scales(WIDE, record + MINIMA + SCALE_BYTES * group)
-                        y = simd.sub(y, simd.mul(minimum, simd.mul(x_scale, simd.to_f32(x_sum))))
-                record += RECORD
-            target = out + panel * 64
-            if accumulate != 0:
-                y = simd.add(simd.load(target), y)
-            simd.store(target, y)
+        fixed, step = claims_of(panels, threads)
+        first, last = share(fixed, thread, threads)
+        if first == last:
+            first, last = claim(args, fixed, panels, step)
+        while first < last:
+            for panel in range(first, last):
+                y = _panel_dot(
+                    ISA, BITS, GROUPS, RECORD, MINIMA, CODES, HAS_MINIMA, SHIFT, STEPS, WIDE,
+                    SCALE_BYTES, AHEAD, weights + panel * records * RECORD, records, x, x_scales,
+                    sums,
+                )  # fmt: skip
+                target = out + panel * 64
+                if accumulate != 0:
+                    y = simd.add(simd.load(target), y)
+                simd.store(target, y)
+            first, last = claim(args, fixed, panels, step)
 
     return matvec
 
@@ -139,8 +156,9 @@ def make_matmul(isa: Isa, layout: Layout, rows: int, panels: int) -> Any:
         scratch = simd.load_i64(args + 96) + thread * simd.load_i64(args + 104)
         records = columns // SPAN
         stride = records * UNPACKED
-        first, last = share((num_panels + PANELS - 1) // PANELS, thread, threads)
-        for block in range(first, last):
+        blocks = (num_panels + PANELS - 1) // PANELS
+        block, _ = claim(args, 0, blocks, 1)
+        while block < blocks:
             panel = block * PANELS
             count = min(PANELS, num_panels - panel)
             for n in range(count * records):
@@ -170,5 +188,6 @@ def make_matmul(isa: Isa, layout: Layout, rows: int, panels: int) -> Any:
                 target = out + row * out_stride + panel * 64
                 block_store(1, PANELS, single, target, out_stride, count, accumulate)
                 row += 1
+            block, _ = claim(args, 0, blocks, 1)
 
     return matmul

@@ -29,7 +29,7 @@ from stillhouse.kernels.codes import dot_chunk, unpack_chunk
 from stillhouse.kernels.compiler import NJIT_OPTIONS
 from stillhouse.kernels.isa import Isa
 from stillhouse.kernels.layouts import Layout
-from stillhouse.kernels.team import share
+from stillhouse.kernels.team import claim, claims_of, share
 
 SPAN = 256
 # An unpacked record: d and dmin as floats, the groups' scales as floats, minima as they were, code
@@ -53,59 +53,74 @@ def _minima_dot(ISA: int, minima: int, split_sums: int) -> Any:
     return simd.to_f32(simd.add_i32(simd.shift_left(high, 6), low))
 
 
+@njit(inline="always", **NJIT_OPTIONS)
+def _panel_dot(
+    ISA: int, BITS: int, GROUPS: int, RECORD: int, SCALES: int, MINIMA: int, CODES: int, CHUNK: int,
+    HAS_MINIMA: bool, SHIFT: int, AHEAD: int, record: int, records: int, x: int, x_scales: int,
+    sums16: int, split_sums: int,
+) -> Any:  # fmt: skip
+    """One packed panel times one row of activations."""
+    y = simd.zeros()
+    lines = RECORD // 64
+    for r in range(records):
+        inner = simd.zeros()
+        for chunk in range(8):
+            at, x_at = record + CODES + chunk * CHUNK, x + r * SPAN + 32 * chunk
+            if AHEAD > 0:
+                for line in range(chunk * lines // 8, (chunk + 1) * lines // 8):
+                    simd.prefetch_l2(record + AHEAD + 64 * line)
+            if GROUPS == 8:
+                dot = dot_chunk(ISA, BITS, 0, 8, simd.zeros(), at, x_at)
+                scale = simd.load_u8_as_f32(record + SCALES + 16 * chunk)
+                inner = simd.fma(simd.to_f32(dot), scale, inner)
+            else:
+                sums = sums16 + (r * 16 + 2 * chunk) * 4
+                scales = record + SCALES + 32 * chunk
+                start = simd.shift_left(simd.broadcast_load(sums), SHIFT)
+                dot = dot_chunk(ISA, BITS, 0, 4, simd.sub_i32(simd.zeros(), start), at, x_at)
+                inner = simd.fma(simd.to_f32(dot), simd.load_i8_as_f32(scales), inner)
+                start = simd.shift_left(simd.broadcast_load(sums + 4), SHIFT)
+                dot = dot_chunk(ISA, BITS, 4, 4, simd.sub_i32(simd.zeros(), start), at, x_at)
+                inner = simd.fma(simd.to_f32(dot), simd.load_i8_as_f32(scales + 16), inner)
+        inner = simd.mul(inner, simd.load_f16_as_f32(record))
+        if HAS_MINIMA:
+            lowest = _minima_dot(ISA, record + MINIMA, split_sums + 16 * r)
+            inner = simd.sub(inner, simd.mul(simd.load_f16_as_f32(record + 32), lowest))
+        y = simd.fma(inner, simd.broadcast_load(x_scales + 4 * r), y)
+        record += RECORD
+    return y
+
+
 def make_matvec(isa: Isa, layout: Layout, prefetch_bytes: int) -> Any:
     """The kernel for one row of activations, prefetching that far ahead (0: not at all)."""
     ISA, BITS, GROUPS, RECORD = int(isa), layout.code_bits, layout.groups, layout.record_bytes
     SCALES, MINIMA, CODES = layout.scales_at, layout.minima_at, layout.codes_at
     CHUNK, HAS_MINIMA, SHIFT = layout.chunk_bytes, layout.has_minima, layout.offset_shift
-    AHEAD, LINES = prefetch_bytes, layout.record_bytes // 64
+    AHEAD = prefetch_bytes
 
     def matvec(args: int, thread: int, threads: int) -> None:
         weights, panels = simd.load_i64(args), simd.load_i64(args + 8)
-        columns = simd.load_i64(args + 16)
-        x, x_scales = simd.load_i64(args + 24), simd.load_i64(args + 32)
-        sums16, split_sums = simd.load_i64(args + 40), simd.load_i64(args + 56)
-        out, accumulate = simd.load_i64(args + 64), simd.load_i64(args + 80)
+        columns, x = simd.load_i64(args + 16), simd.load_i64(args + 24)
+        x_scales, sums16 = simd.load_i64(args + 32), simd.load_i64(args + 40)
+        split_sums, out = simd.load_i64(args + 56), simd.load_i64(args + 64)
+        accumulate = simd.load_i64(args + 80)
         records = columns // SPAN
-        first, last = share(panels, thread, threads)
-        record = weights + first * records * RECORD
-        for panel in range(first, last):
-            y = simd.zeros()
-            for r in range(records):
-                xr = x + r * SPAN
-                inner = simd.zeros()
-                for chunk in range(8):
-                    at = record + CODES + chunk * CHUNK
-                    if AHEAD > 0:
-                        for line in range(chunk * LINES // 8, (chunk + 1) * LINES // 8):
-                            simd.prefetch_l2(record + AHEAD + 64 * line)
-                    if GROUPS == 8:
-                        total = dot_chunk(ISA, BITS, 0, 8, simd.zeros(), at, xr + 32 * chunk)
-                        scale = simd.load_u8_as_f32(record + SCALES + 16 * chunk)
-                        inner = simd.fma(simd.to_f32(total), scale, inner)
-                    else:
-                        sums = sums16 + (r * 16 + 2 * chunk) * 4
-                        start = simd.shift_left(simd.broadcast_load(sums), SHIFT)
-                        start = simd.sub_i32(simd.zeros(), start)
-                        total = dot_chunk(ISA, BITS, 0, 4, start, at, xr + 32 * chunk)
-                        scale = simd.load_i8_as_f32(record + SCALES + 32 * chunk)
-                        inner = simd.fma(simd.to_f32(total), scale, inner)
-                        start = simd.shift_left(simd.broadcast_load(sums + 4), SHIFT)
-                        start = simd.sub_i32(simd.zeros(), start)
-                        total = dot_chunk(ISA, BITS, 4, 4, start, at, xr + 32 * chunk)
-                        scale = simd.load_i8_as_f32(record + SCALES + 32 * chunk + 16)
-                        inner = simd.fma(simd.to_f32(total), scale, inner)
-                inner = simd.mul(inner, simd.load_f16_as_f32(record))
-                if HAS_MINIMA:
-                    lowest = _minima_dot(ISA, record + MINIMA, split_sums + 16 * r)
-                    dmin = simd.load_f16_as_f32(record + 32)
-                    inner = simd.sub(inner, simd.mul(dmin, lowest))
-                y = simd.fma(inner, simd.broadcast_load(x_scales + 4 * r), y)
-                record += RECORD
-            target = out + panel * 64
-            if accumulate != 0:
-                y = simd.add(simd.load(target), y)
-            simd.store(target, y)
+        fixed, step = claims_of(panels, threads)
+        first, last = share(fixed, thread, threads)
+        if first == last:
+            first, last = claim(args, fixed, panels, step)
+        while first < last:
+            for panel in range(first, last):
+                y = _panel_dot(
+                    ISA, BITS, GROUPS, RECORD, SCALES, MINIMA, CODES, CHUNK, HAS_MINIMA, SHIFT,
+                    AHEAD, weights + panel * records * RECORD, records, x, x_scales, sums16,
+                    split_sums,
+                )  # fmt: skip
+                target = out + panel * 64
+                if accumulate != 0:
+                    y = simd.add(simd.load(target), y)
+                simd.store(target, y)
+            first, last = claim(args, fixed, panels, step)
 
     return matvec
 
@@ -183,8 +198,9 @@ def make_matmul(isa: Isa, layout: Layout, rows: int, panels: int) -> Any:
         scratch = simd.load_i64(args + 96) + thread * simd.load_i64(args + 104)
         records = columns // SPAN
         stride = records * UNPACKED
-        first, last = share((num_panels + PANELS - 1) // PANELS, thread, threads)
-        for block in range(first, last):
+        blocks = (num_panels + PANELS - 1) // PANELS
+        block, _ = claim(args, 0, blocks, 1)
+        while block < blocks:
             panel = block * PANELS
             count = min(PANELS, num_panels - panel)
             for n in range(count * records):
@@ -209,5 +225,6 @@ def make_matmul(isa: Isa, layout: Layout, rows: int, panels: int) -> Any:
                 target = out + row * out_stride + panel * 64
                 block_store(1, PANELS, single, target, out_stride, count, accumulate)
                 row += 1
+            block, _ = claim(args, 0, blocks, 1)
 
     return matmul

@@ -106,10 +106,30 @@ def share(total: int, thread: int, threads: int) -> tuple[int, int]:
     return total * thread // threads, total * (thread + 1) // threads
 
 
+@njit(inline="always", **NJIT_OPTIONS)
+def claims_of(total: int, threads: int) -> tuple[int, int]:
+    """How much of range(total) to share out beforehand, and in what steps to claim the rest.
+
+    Long runs suit the memory, and the quarter left over evens out what threads lose to others.
+    """
+    return total * 3 // 4, max(1, total // (16 * threads))
+
+
+@njit(inline="always", **NJIT_OPTIONS)
+def claim(args: int, begin: int, end: int, step: int) -> tuple[int, int]:
+    """The next ``step`` of range(begin, end) that no thread has claimed in this operation.
+
+    First and one past the last; empty when all is claimed. ``args`` is the kernel's own argument.
+    """
+    first = begin + step * _atomic_add(args - _LINE, 1)
+    return min(first, end), min(first + step, end)
+
+
 @njit(**NJIT_OPTIONS)
 def _walk(control: int, thread: int, threads: int) -> None:
     program, length = simd.load_i64(control + _PROGRAM), simd.load_i64(control + _LENGTH)
     target = simd.load_i64(control + _TARGET)
+    done = 0
     for index in range(length):
         row = program + 24 * index
         _call(simd.load_i64(row), simd.load_i64(row + 8), thread, threads)
@@ -122,6 +142,10 @@ def _walk(control: int, thread: int, threads: int) -> None:
                 spun += 1
                 if spun % _SPINS_BEFORE_YIELD == 0:
                     _yield()
+            # Everybody is past these operations: their claims can start anew for the next step.
+            while thread == 0 and done <= index:
+                simd.store_i64(simd.load_i64(program + 24 * done + 8) - _LINE, 0)
+                done += 1
 
 
 @njit(**NJIT_OPTIONS)
@@ -175,17 +199,24 @@ class Program:
     """
 
     def __init__(self, operations: Sequence[Operation]) -> None:
-        self._arguments = [np.array(op.arguments, np.int64) for op in operations]
+        # Before each operation's arguments, a cache line of its own for what has been claimed.
+        self._arguments = [_with_claims(op.arguments) for op in operations]
         waits = [op.wait for op in operations]
         waits[-1:] = [True]  # when a program returns, all of it is done
         self.table: npt.NDArray[np.int64] = np.array(
             [
-                (op.kernel, arguments.ctypes.data, wait)
+                (op.kernel, arguments.ctypes.data + _LINE, wait)
                 for op, arguments, wait in zip(operations, self._arguments, waits, strict=True)
             ],
             np.int64,
         ).reshape(-1, 3)
         self.num_waits = sum(waits)
+
+
+def _with_claims(arguments: Sequence[int]) -> npt.NDArray[np.int64]:
+    memory = allocate_small(_LINE + 8 * len(arguments)).view(np.int64)
+    memory[_LINE // 8 :] = arguments
+    return memory
 
 
 class Team:
