@@ -226,7 +226,7 @@ def layout_for(encoding: Encoding) -> Layout:
 def pack_panels(
     encoding: Encoding, raw: Bytes, columns: int, packed: Bytes, first: int, last: int
 ) -> None:
-    """Pack panels ``first`` to ``last`` of a matrix into ``packed``, the memory of all its panels.
+    """Pack panels ``first`` to ``last`` of a matrix into ``packed``: zeroed memory for all of them.
 
     ``raw``: uint8 (rows, row_bytes), rows contiguous. Threads may work on different panels at once.
     """

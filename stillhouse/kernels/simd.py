@@ -323,7 +323,7 @@ def max_lanes(builder: Any, v: Any) -> Any:
 
 @operation("v>v")
 def exp(builder: Any, v: Any) -> Any:
-    """e^v for v <= 88, within 2 ulp; below -87 it is 0.
+    """e^v within 2 ulp; below -87 it is 0, above 88 it stays at e^88.
 
     v = n ln 2 + r with |r| <= ln 2 / 2: a polynomial of degree 6 in r (Taylor's terms; the
     remainder r^7/7! is under 1.3e-7), times 2^n put together in the exponent bits.
@@ -331,6 +331,8 @@ def exp(builder: Any, v: Any) -> Any:
     (x,) = _floats(builder, v)
     tiny = builder.fcmp_ordered("<", x, _constant_floats(-87.0))
     x = builder.select(tiny, _constant_floats(-87.0), x)
+    large = builder.fcmp_ordered(">", x, _constant_floats(88.0))
+    x = builder.select(large, _constant_floats(88.0), x)
     shifted = builder.fadd(
         builder.fmul(x, _constant_floats(1.4426950408889634)), _constant_floats(12582912.0)
     )
