@@ -3,11 +3,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 PEERS := benchmarks/peers/.venv
 THREADS ?= 2
+DEMO := Explain in three sentences why the sky is blue.
 
 .PHONY: demo test check docs bench format clean
 
 demo: .venv/ready ## a real model answers
-	@$(BIN)/still run smollm2:135m "$(DEMO)"
+	@$(BIN)/still run smollm2:135m "$(DEMO)" --temperature 0
 
 test: .venv/ready ## the whole default suite
 	$(BIN)/python -m pytest -n 2
@@ -26,8 +27,6 @@ bench: .venv/ready $(PEERS)/ready ## against llama.cpp, in one run, on the 1.5B
 
 clean: ## environments and caches of tools; models and compiled kernels stay
 	rm -rf .venv $(PEERS) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
-
-DEMO := Explain in three sentences why the sky is blue.
 
 .venv/ready: pyproject.toml
 	@echo "setting up .venv, once" >&2
