@@ -14,7 +14,7 @@ from stillhouse.kernels.isa import prefetch_bytes
 from stillhouse.kernels.memory import allocate
 from stillhouse.kernels.team import Operation, Program, Team, share
 
-_BUFFER_BYTES = 512 << 20  # far larger than any last-level cache share
+_BUFFER_BYTES = 512 << 20  # far larger than a share of any last-level cache
 _PASSES = 9
 _STEP = 256
 
@@ -45,15 +45,13 @@ def make_read(ahead: int) -> Any:
     return read
 
 
-def measure_read_bytes_per_s(threads: int) -> float:
-    """Sustained reading by ``threads`` threads from huge pages: the median of nine passes over 512
-    MiB.
-    """
-    buffer = allocate(_BUFFER_BYTES + 65536)
+def measure_read_bytes_per_s(threads: int, buffer_bytes: int = _BUFFER_BYTES) -> float:
+    """Sustained reading by ``threads`` threads from huge pages: the median of nine passes."""
+    buffer = allocate(buffer_bytes + 65536)
     buffer[:] = 1  # a page that was never written is read from one shared page of zeros
     sums = np.zeros(16 * threads, np.int32)
     kernel = KernelCompiler().address("read", lambda: make_read(prefetch_bytes()))
-    arguments = (int(buffer.ctypes.data), _BUFFER_BYTES // _STEP, int(sums.ctypes.data))
+    arguments = (int(buffer.ctypes.data), buffer_bytes // _STEP, int(sums.ctypes.data))
     program = Program([Operation(kernel, arguments)])
     team = Team(threads)
     try:
@@ -64,4 +62,4 @@ def measure_read_bytes_per_s(threads: int) -> float:
             times_s.append(time.perf_counter() - start_s)
     finally:
         team.close()
-    return _BUFFER_BYTES / statistics.median(times_s[1:])
+    return buffer_bytes / statistics.median(times_s[1:])

@@ -65,7 +65,7 @@ class KernelCompiler:
         self._compiled: dict[str, Any] = {}
 
     def address(self, name: str, make: Callable[[], Any]) -> int:
-        """The function pointer of the kernel called ``name``; ``make`` gives its Python function."""
+        """The function pointer of the kernel ``name``; ``make`` gives its Python function."""
         if name not in self._compiled:
             start_s = time.perf_counter()
             kernel = cfunc(KERNEL_SIGNATURE, nopython=True, cache=True, error_model="numpy")(make())

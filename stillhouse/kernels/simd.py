@@ -323,7 +323,7 @@ def max_lanes(builder: Any, v: Any) -> Any:
 
 @operation("v>v")
 def exp(builder: Any, v: Any) -> Any:
-    """e^v within 2 ulp; below -87 it is 0, above 88 it stays at e^88.
+    """e^v within 3 ulp; below -87 it is 0, above 88 it stays at e^88.
 
     v = n ln 2 + r with |r| <= ln 2 / 2: a polynomial of degree 6 in r (Taylor's terms; the
     remainder r^7/7! is under 1.3e-7), times 2^n put together in the exponent bits.
