@@ -58,6 +58,7 @@ class RopeTable:
 
     def reach(self, position: int) -> None:
         """Fill the table up to ``position`` and some way on."""
+        assert position < len(self.cosines), f"position {position} is outside the context"
         while self._filled <= position:
             last = min(self._filled + _STEP, len(self.cosines))
             turns = np.arange(self._filled, last)[:, None] * self._angles

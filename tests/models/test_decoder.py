@@ -35,7 +35,7 @@ Logits = npt.NDArray[np.float32]
 
 
 @contextmanager
-def loaded(path: Path, isa: Isa = EXACT) -> Iterator[tuple[Checkpoint, Decoder]]:
+def loaded(path: Path, isa: Isa | None = EXACT) -> Iterator[tuple[Checkpoint, Decoder]]:
     with open_gguf(path) as checkpoint:
         model = load_model(checkpoint, threads=2, isa=isa)
         yield checkpoint, model
@@ -230,13 +230,15 @@ def test_a_q8_0_cache_stays_close_to_bf16(mixed: Decoder) -> None:
     assert 0 < distance(by_type[1], by_type[0]) < 0.03
 
 
-def test_every_level_of_instructions_gives_the_same_logits(tmp_path: Path, mixed: Decoder) -> None:
+def test_every_level_that_can_be_forced_gives_the_same_logits(
+    tmp_path: Path, mixed: Decoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     expected = run(mixed, KVCache(mixed.config, 2, "bf16"), (TOKENS, 0, (0, 1)))
     path = tiny_model(tmp_path / "mixed.gguf", overrides=MIXED, **SHAPE)
-    for isa in Isa:
-        if isa > detect(environment={}):
-            continue
-        with loaded(path, isa) as (_, model):
+    for isa in [isa for isa in Isa if isa <= detect(environment={})]:
+        monkeypatch.setenv("STILLHOUSE_ISA", isa.label)
+        with loaded(path, isa=None) as (_, model):
+            assert model.isa is isa
             result = run(model, KVCache(model.config, 2, "bf16"), (TOKENS, 0, (0, 1)))
         if isa <= EXACT:
             np.testing.assert_array_equal(result, expected)
