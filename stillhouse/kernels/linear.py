@@ -76,5 +76,5 @@ def scratch_bytes(isa: Isa, layout: Layout, columns: int) -> int:
     if uses_tiles(isa):
         return linear_tiles.scratch_bytes()
     family = linear_superblock if layout.integer_scales else linear_block
-    record = family.unpacked_record_bytes(layout)
+    record: int = family.unpacked_record_bytes(layout)
     return BLOCK_SHAPES[isa].panels * (columns // layout.span) * record

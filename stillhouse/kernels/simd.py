@@ -305,7 +305,7 @@ def _halves(builder: Any, v: Any, combine: Callable[[Any, Any], Any]) -> Any:
 
 @operation("v>f")
 def sum_lanes(builder: Any, v: Any) -> Any:
-    return _halves(builder, *_floats(builder, v), builder.fadd)
+    return _halves(builder, _floats(builder, v)[0], builder.fadd)
 
 
 @operation("v>i")
@@ -318,7 +318,7 @@ def max_lanes(builder: Any, v: Any) -> Any:
     def larger(x: Any, y: Any) -> Any:
         return builder.select(builder.fcmp_ordered(">", x, y), x, y)
 
-    return _halves(builder, *_floats(builder, v), larger)
+    return _halves(builder, _floats(builder, v)[0], larger)
 
 
 @operation("v>v")
