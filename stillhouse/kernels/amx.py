@@ -98,13 +98,36 @@ def tile_configure(ISA: int, config: int) -> None:
         _configure(config)
 
 
+# The tiles in memory, in functions of their own: written into a kernel at each use, they would take
+# LLVM many times as long.
+
+
+@njit(**NJIT_OPTIONS)
+def _copy_in_memory(source: int, source_stride: int, target: int, target_stride: int) -> None:
+    for row in range(16):
+        simd.store(target + row * target_stride, simd.load(source + row * source_stride))
+
+
+@njit(**NJIT_OPTIONS)
+def _dot_in_memory(total_at: int, a: int, b: int) -> None:
+    for m in range(16):
+        total = simd.load(total_at + 64 * m)
+        for pair in range(16):
+            both = simd.broadcast_load(a + 64 * m + 4 * pair)
+            weights = simd.load(b + 64 * pair)
+            total = simd.fma(simd.shift_left(both, 16), simd.shift_left(weights, 16), total)
+            high = simd.and_constant(weights, 0xFFFF0000)
+            total = simd.fma(simd.and_constant(both, 0xFFFF0000), high, total)
+        simd.store(total_at + 64 * m, total)
+
+
 @njit(inline="always", **NJIT_OPTIONS)
 def tile_zero(ISA: int, TILE: int, file: int) -> None:
     if ISA >= 3:
         _zero(TILE)
     else:
         for row in range(16):
-            simd.store(file + TILE * 1024 + 64 * row, simd.zeros())
+            simd.store(file + TILE * TILE_BYTES + 64 * row, simd.zeros())
 
 
 @njit(inline="always", **NJIT_OPTIONS)
@@ -113,8 +136,7 @@ def tile_load(ISA: int, TILE: int, file: int, address: int, stride: int) -> None
     if ISA >= 3:
         _load(TILE, address, stride)
     else:
-        for row in range(16):
-            simd.store(file + TILE * 1024 + 64 * row, simd.load(address + row * stride))
+        _copy_in_memory(address, stride, file + TILE * TILE_BYTES, 64)
 
 
 @njit(inline="always", **NJIT_OPTIONS)
@@ -122,8 +144,7 @@ def tile_store(ISA: int, TILE: int, file: int, address: int, stride: int) -> Non
     if ISA >= 3:
         _store(TILE, address, stride)
     else:
-        for row in range(16):
-            simd.store(address + row * stride, simd.load(file + TILE * 1024 + 64 * row))
+        _copy_in_memory(file + TILE * TILE_BYTES, 64, address, stride)
 
 
 @njit(inline="always", **NJIT_OPTIONS)
@@ -134,12 +155,4 @@ def tile_dot(ISA: int, TOTAL: int, A: int, B: int, file: int) -> None:
     if ISA >= 3:
         _dot(TOTAL, A, B)
     else:
-        for m in range(16):
-            total = simd.load(file + TOTAL * 1024 + 64 * m)
-            for pair in range(16):
-                both = simd.broadcast_load(file + A * 1024 + 64 * m + 4 * pair)
-                weights = simd.load(file + B * 1024 + 64 * pair)
-                total = simd.fma(simd.shift_left(both, 16), simd.shift_left(weights, 16), total)
-                high = simd.and_constant(weights, 0xFFFF0000)
-                total = simd.fma(simd.and_constant(both, 0xFFFF0000), high, total)
-            simd.store(file + TOTAL * 1024 + 64 * m, total)
+        _dot_in_memory(file + TOTAL * TILE_BYTES, file + A * TILE_BYTES, file + B * TILE_BYTES)
