@@ -10,7 +10,7 @@ import numpy as np
 
 from stillhouse.kernels import simd
 from stillhouse.kernels.compiler import KernelCompiler
-from stillhouse.kernels.isa import prefetch_bytes
+from stillhouse.kernels.isa import Prefetch, prefetch
 from stillhouse.kernels.memory import allocate
 from stillhouse.kernels.team import Operation, Program, Team, share
 
@@ -19,11 +19,9 @@ _PASSES = 9
 _STEP = 256
 
 
-def make_read(ahead: int) -> Any:
-    """Reads a buffer once, each thread its part in order. Arguments: buffer, steps of 256 bytes,
-    sums.
-    """
-    AHEAD, STEP = ahead, _STEP
+def make_read(ahead: Prefetch) -> Any:
+    """Reads a buffer, each thread its part. Arguments: buffer, steps of 256 bytes, sums."""
+    NEAR, FAR, STEP = ahead.into_l1, ahead.into_l2, _STEP
 
     def read(args: int, thread: int, threads: int) -> None:
         buffer, steps = simd.load_i64(args), simd.load_i64(args + 8)
@@ -31,9 +29,11 @@ def make_read(ahead: int) -> Any:
         a, b, c, d = simd.zeros(), simd.zeros(), simd.zeros(), simd.zeros()
         for step in range(first, last):
             at = buffer + step * STEP
-            if AHEAD > 0:
-                for line in range(4):
-                    simd.prefetch_l2(at + AHEAD + 64 * line)
+            for line in range(4):
+                if NEAR > 0:
+                    simd.prefetch_l1(at + NEAR + 64 * line)
+                if FAR > 0:
+                    simd.prefetch_l2(at + FAR + 64 * line)
             a = simd.add_i32(a, simd.load(at))
             b = simd.add_i32(b, simd.load(at + 64))
             c = simd.add_i32(c, simd.load(at + 128))
@@ -50,7 +50,7 @@ def measure_read_bytes_per_s(threads: int, buffer_bytes: int = _BUFFER_BYTES) ->
     buffer = allocate(buffer_bytes + 65536)
     buffer[:] = 1  # a page that was never written is read from one shared page of zeros
     sums = np.zeros(16 * threads, np.int32)
-    kernel = KernelCompiler().address("read", lambda: make_read(prefetch_bytes()))
+    kernel = KernelCompiler().address("read", lambda: make_read(prefetch(code_bits=8)))
     arguments = (int(buffer.ctypes.data), buffer_bytes // _STEP, int(sums.ctypes.data))
     program = Program([Operation(kernel, arguments)])
     team = Team(threads)

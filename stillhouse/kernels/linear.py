@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from stillhouse.kernels import linear_block, linear_superblock, linear_tiles
-from stillhouse.kernels.isa import Isa
+from stillhouse.kernels.isa import Isa, Prefetch
 from stillhouse.kernels.layouts import Layout
 
 
@@ -52,10 +52,10 @@ BLOCK_SHAPES: dict[Isa, BlockShape] = {
 }
 
 
-def make_matvec(isa: Isa, layout: Layout, prefetch_bytes: int) -> Callable[[], Any]:
+def make_matvec(isa: Isa, layout: Layout, ahead: Prefetch) -> Callable[[], Any]:
     """A maker for KernelCompiler.address: one row of activations."""
     family = linear_superblock if layout.integer_scales else linear_block
-    return lambda: family.make_matvec(isa, layout, prefetch_bytes)
+    return lambda: family.make_matvec(isa, layout, ahead)
 
 
 def uses_tiles(isa: Isa) -> bool:

@@ -24,7 +24,7 @@ from stillhouse.kernels.blocks import (
 )
 from stillhouse.kernels.codes import dot_chunk, unpack_chunk
 from stillhouse.kernels.compiler import NJIT_OPTIONS
-from stillhouse.kernels.isa import Isa
+from stillhouse.kernels.isa import Isa, Prefetch
 from stillhouse.kernels.layouts import Layout
 from stillhouse.kernels.team import claim, claims_of, share
 
@@ -44,15 +44,17 @@ def _load_scales(WIDE: bool, address: int) -> Any:
 @njit(inline="always", **NJIT_OPTIONS)
 def _panel_dot(
     ISA: int, BITS: int, GROUPS: int, RECORD: int, MINIMA: int, CODES: int, HAS_MINIMA: bool,
-    SHIFT: int, STEPS: int, WIDE: bool, SCALE_BYTES: int, AHEAD: int, record: int, records: int,
-    x: int, x_scales: int, sums: int,
+    SHIFT: int, STEPS: int, WIDE: bool, SCALE_BYTES: int, NEAR: int, FAR: int, record: int,
+    records: int, x: int, x_scales: int, sums: int,
 ) -> Any:  # fmt: skip
     """One packed panel times one row of activations."""
     y = simd.zeros()
     for r in range(records):
-        if AHEAD > 0:
-            for line in range((RECORD + 63) // 64):
-                simd.prefetch_l2(record + AHEAD + 64 * line)
+        for line in range((RECORD + 63) // 64):
+            if NEAR > 0:
+                simd.prefetch_l1(record + NEAR + 64 * line)
+            if FAR > 0:
+                simd.prefetch_l2(record + FAR + 64 * line)
         x_scale = simd.broadcast_load(x_scales + 4 * r)
         for group in range(GROUPS):
             x_sum = simd.broadcast_load(sums + 4 * (r * GROUPS + group))
@@ -72,12 +74,12 @@ def _panel_dot(
     return y
 
 
-def make_matvec(isa: Isa, layout: Layout, prefetch_bytes: int) -> Any:
-    """The kernel for one row of activations, prefetching that far ahead (0: not at all)."""
+def make_matvec(isa: Isa, layout: Layout, ahead: Prefetch) -> Any:
+    """The kernel for one row of activations, prefetching as far ``ahead``."""
     ISA, BITS, GROUPS, RECORD = int(isa), layout.code_bits, layout.groups, layout.record_bytes
     MINIMA, CODES, HAS_MINIMA = layout.minima_at, layout.codes_at, layout.has_minima
     SHIFT, STEPS, WIDE = layout.offset_shift, layout.group // 4, layout.scale_bytes == 4
-    SCALE_BYTES, AHEAD = 16 * layout.scale_bytes, prefetch_bytes
+    SCALE_BYTES, NEAR, FAR = 16 * layout.scale_bytes, ahead.into_l1, ahead.into_l2
 
     def matvec(args: int, thread: int, threads: int) -> None:
         weights, panels = simd.load_i64(args), simd.load_i64(args + 8)
@@ -94,8 +96,8 @@ def make_matvec(isa: Isa, layout: Layout, prefetch_bytes: int) -> Any:
             for panel in range(first, last):
                 y = _panel_dot(
                     ISA, BITS, GROUPS, RECORD, MINIMA, CODES, HAS_MINIMA, SHIFT, STEPS, WIDE,
-                    SCALE_BYTES, AHEAD, weights + panel * records * RECORD, records, x, x_scales,
-                    sums,
+                    SCALE_BYTES, NEAR, FAR, weights + panel * records * RECORD, records, x,
+                    x_scales, sums,
                 )  # fmt: skip
                 target = out + panel * 64
                 if accumulate != 0:

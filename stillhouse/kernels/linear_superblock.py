@@ -27,7 +27,7 @@ from stillhouse.kernels.blocks import (
 )
 from stillhouse.kernels.codes import dot_chunk, unpack_chunk
 from stillhouse.kernels.compiler import NJIT_OPTIONS
-from stillhouse.kernels.isa import Isa
+from stillhouse.kernels.isa import Isa, Prefetch
 from stillhouse.kernels.layouts import Layout
 from stillhouse.kernels.team import claim, claims_of, share
 
@@ -56,8 +56,8 @@ def _minima_dot(ISA: int, minima: int, split_sums: int) -> Any:
 @njit(inline="always", **NJIT_OPTIONS)
 def _panel_dot(
     ISA: int, BITS: int, GROUPS: int, RECORD: int, SCALES: int, MINIMA: int, CODES: int, CHUNK: int,
-    HAS_MINIMA: bool, SHIFT: int, AHEAD: int, record: int, records: int, x: int, x_scales: int,
-    sums16: int, split_sums: int,
+    HAS_MINIMA: bool, SHIFT: int, NEAR: int, FAR: int, record: int, records: int, x: int,
+    x_scales: int, sums16: int, split_sums: int,
 ) -> Any:  # fmt: skip
     """One packed panel times one row of activations."""
     y = simd.zeros()
@@ -66,9 +66,11 @@ def _panel_dot(
         inner = simd.zeros()
         for chunk in range(8):
             at, x_at = record + CODES + chunk * CHUNK, x + r * SPAN + 32 * chunk
-            if AHEAD > 0:
-                for line in range(chunk * lines // 8, (chunk + 1) * lines // 8):
-                    simd.prefetch_l2(record + AHEAD + 64 * line)
+            for line in range(chunk * lines // 8, (chunk + 1) * lines // 8):
+                if NEAR > 0:
+                    simd.prefetch_l1(record + NEAR + 64 * line)
+                if FAR > 0:
+                    simd.prefetch_l2(record + FAR + 64 * line)
             if GROUPS == 8:
                 dot = dot_chunk(ISA, BITS, 0, 8, simd.zeros(), at, x_at)
                 scale = simd.load_u8_as_f32(record + SCALES + 16 * chunk)
@@ -91,12 +93,12 @@ def _panel_dot(
     return y
 
 
-def make_matvec(isa: Isa, layout: Layout, prefetch_bytes: int) -> Any:
-    """The kernel for one row of activations, prefetching that far ahead (0: not at all)."""
+def make_matvec(isa: Isa, layout: Layout, ahead: Prefetch) -> Any:
+    """The kernel for one row of activations, prefetching as far ``ahead``."""
     ISA, BITS, GROUPS, RECORD = int(isa), layout.code_bits, layout.groups, layout.record_bytes
     SCALES, MINIMA, CODES = layout.scales_at, layout.minima_at, layout.codes_at
     CHUNK, HAS_MINIMA, SHIFT = layout.chunk_bytes, layout.has_minima, layout.offset_shift
-    AHEAD = prefetch_bytes
+    NEAR, FAR = ahead.into_l1, ahead.into_l2
 
     def matvec(args: int, thread: int, threads: int) -> None:
         weights, panels = simd.load_i64(args), simd.load_i64(args + 8)
@@ -113,7 +115,7 @@ def make_matvec(isa: Isa, layout: Layout, prefetch_bytes: int) -> Any:
             for panel in range(first, last):
                 y = _panel_dot(
                     ISA, BITS, GROUPS, RECORD, SCALES, MINIMA, CODES, CHUNK, HAS_MINIMA, SHIFT,
-                    AHEAD, weights + panel * records * RECORD, records, x, x_scales, sums16,
+                    NEAR, FAR, weights + panel * records * RECORD, records, x, x_scales, sums16,
                     split_sums,
                 )  # fmt: skip
                 target = out + panel * 64

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from stillhouse.kernels import activations, attention, linear, linear_float
 from stillhouse.kernels.activations import NOT_QUANTIZED
 from stillhouse.kernels.compiler import KernelCompiler
-from stillhouse.kernels.isa import Isa, prefetch_bytes
+from stillhouse.kernels.isa import Isa, prefetch
 from stillhouse.kernels.team import Operation, Program
 from stillhouse.models.buffers import LinearInput, StepBuffers, address_of
 from stillhouse.models.config import ModelConfig
@@ -45,7 +45,6 @@ class ProgramBuilder:
         self._rope = rope
         self._compiler = compiler
         self._isa = isa
-        self._prefetch_bytes = prefetch_bytes()
         self._group = config.num_heads // config.num_kv_heads
         self._biases = [self._qkv_bias(layer) for layer in range(config.num_layers)]
 
@@ -184,9 +183,8 @@ class ProgramBuilder:
             return f"linear {encoding}", lambda: linear_float.make_matmul(encoding)
         if many:
             return f"matmul {layout.name} {self._isa.label}", linear.make_matmul(self._isa, layout)
-        ahead = self._prefetch_bytes
-        name = f"matvec {layout.name} {self._isa.label} {ahead}"
-        return name, linear.make_matvec(self._isa, layout, ahead)
+        name = f"matvec {layout.name} {self._isa.label}"
+        return name, linear.make_matvec(self._isa, layout, prefetch(layout.code_bits))
 
     def _rope_kernel(self, kv_type: str) -> Kernel:
         head_dim, group = self._config.head_dim, self._group

@@ -9,7 +9,7 @@ from stillhouse.encodings import Encoding, by_name
 from stillhouse.kernels import activations, amx, linear, linear_tiles
 from stillhouse.kernels.activations import NOT_QUANTIZED, Forms, QuantizedBuffer, QuantizedRows
 from stillhouse.kernels.compiler import KernelCompiler
-from stillhouse.kernels.isa import Isa, prefetch_bytes
+from stillhouse.kernels.isa import Isa, prefetch
 from stillhouse.kernels.linear import LinearArguments
 from stillhouse.kernels.memory import allocate
 from stillhouse.kernels.packing import layout_for, pack_panels
@@ -78,8 +78,8 @@ class Layer:
 
     def matvec(self, team: Team, x: Activations, onto: Floats | None = None) -> Floats:
         """The kernel for one row."""
-        ahead = prefetch_bytes()
-        name = f"matvec {self.layout.name} {self.isa.label} {ahead}"
+        ahead = prefetch(self.layout.code_bits)
+        name = f"matvec {self.layout.name} {self.isa.label}"
         make = linear.make_matvec(self.isa, self.layout, ahead)
         read, stride = x.quantized(self.layout.span), self._scratch_bytes
         return self._run(team, self._compiler.address(name, make), x, onto, read, stride)

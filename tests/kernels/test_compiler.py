@@ -22,10 +22,12 @@ from stillhouse import encodings
 from stillhouse.kernels import packing
 from stillhouse.kernels.bandwidth import make_read
 from stillhouse.kernels.compiler import KernelCompiler
+from stillhouse.kernels.isa import Prefetch
 from stillhouse.kernels.team import Team
 
 compiled = []
-KernelCompiler(lambda name, seconds: compiled.append(name)).address("read", lambda: make_read(0))
+compiler = KernelCompiler(lambda name, seconds: compiled.append(name))
+compiler.address("read", lambda: make_read(Prefetch(0, 0)))
 Team(2).close()
 q8_0 = encodings.by_name("Q8_0")
 packed = np.zeros(packing.layout_for(q8_0).packed_bytes(16, 32), np.uint8)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from stillhouse.errors import UsageError
-from stillhouse.kernels.isa import ENVIRONMENT_VARIABLE, Isa, detect, prefetch_bytes
+from stillhouse.kernels.isa import ENVIRONMENT_VARIABLE, Isa, Prefetch, detect, prefetch
 
 AVX2 = frozenset({"avx2", "fma", "f16c"})
 VNNI = AVX2 | {"avx512f", "avx512bw", "avx512vl", "avx512_vnni"}
@@ -58,5 +58,6 @@ def test_this_machine_has_a_level() -> None:
 
 
 def test_prefetching_is_for_processors_that_gain_by_it() -> None:
-    assert prefetch_bytes("Intel(R) Xeon(R) Platinum 8481C") == 4096
-    assert prefetch_bytes("AMD EPYC 9B14") == 0
+    assert prefetch(4, "Intel(R) Xeon(R) Platinum 8481C") == Prefetch(640, 4096)
+    assert prefetch(4, "AMD EPYC 9B14") == Prefetch(256, 0)
+    assert prefetch(8, "AMD EPYC 9B14") == Prefetch(0, 0)
