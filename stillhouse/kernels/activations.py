@@ -141,18 +141,16 @@ def make_norm() -> Any:
     (arXiv:1910.07467).
 
     Arguments: x, weight, y (addresses, float32), columns, rows (address), eps (address of a
-    float32), index (address of int32 row numbers to take from x, or 0 for all in order), then
-    Forms.
+    float32), then Forms.
     """
 
     def norm(args: int, thread: int, threads: int) -> None:
         x, weight, y = simd.load_i64(args), simd.load_i64(args + 8), simd.load_i64(args + 16)
         columns, rows = simd.load_i64(args + 24), simd.load_i64(simd.load_i64(args + 32))
-        eps, index = simd.load_f32(simd.load_i64(args + 40)), simd.load_i64(args + 48)
+        eps = simd.load_f32(simd.load_i64(args + 40))
         first_row, last_row, first, last = _shares(rows, columns, thread, threads)
         for row in range(first_row, last_row):
-            source = x + (simd.load_i32(index + 4 * row) if index != 0 else row) * columns * 4
-            target = y + row * columns * 4
+            source, target = x + row * columns * 4, y + row * columns * 4
             squares = simd.zeros()
             for column in range(0, columns, 16):
                 v = simd.load(source + 4 * column)
@@ -162,7 +160,7 @@ def make_norm() -> Any:
             for column in range(first, last, 16):
                 v = simd.mul(simd.load(source + 4 * column), factor)
                 simd.store(target + 4 * column, simd.mul(v, simd.load(weight + 4 * column)))
-            _leave(target, args + 56, row, columns, first, last)
+            _leave(target, args + 48, row, columns, first, last)
 
     return norm
 

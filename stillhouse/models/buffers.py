@@ -34,14 +34,14 @@ class LinearInput:
     """What feeds linear layers: float32 rows, and the other forms in which kernels read them."""
 
     def __init__(self, columns: int, readers: Sequence[Matrix], *, tiles: bool) -> None:
-        self._values = rows_of(columns)
+        self.values = rows_of(columns)
         spans = {matrix.layout.span for matrix in readers if matrix.layout is not None}
         self._buffers = {span: QuantizedBuffer(MAX_ROWS, columns, span) for span in spans}
         self._bf16 = allocate(MAX_ROWS * columns * 2) if tiles and spans else None
 
     @property
     def address(self) -> int:
-        return address_of(self._values)
+        return address_of(self.values)
 
     @property
     def bf16_address(self) -> int:
@@ -82,7 +82,6 @@ class StepBuffers:
 
         self.rows, self.output_rows = np.zeros(1, np.int64), np.zeros(1, np.int64)
         self.positions, self.sequences = np.zeros(MAX_ROWS, np.int32), np.zeros(MAX_ROWS, np.int32)
-        self.output_index = np.zeros(MAX_ROWS, np.int32)
         self.table_width = -(-config.context_length // BLOCK_TOKENS)
         tables = allocate(MAX_ROWS * self.table_width * 4).view(np.int32)
         self.tables = tables.reshape(MAX_ROWS, self.table_width)
@@ -98,12 +97,16 @@ class StepBuffers:
         self.scratch = allocate(threads * self.scratch_stride)
 
     def place(self, batch: Batch) -> None:
-        """Copy in what the batch says of its rows; embeddings go to ``hidden``."""
+        """Copy in what the batch says of its rows; their embeddings go to ``hidden``."""
         rows, outputs = len(batch.token_ids), len(batch.logit_rows)
         self.rows[0], self.output_rows[0] = rows, outputs
         self.positions[:rows] = batch.positions
         self.sequences[:rows] = batch.sequence_index
-        self.output_index[:outputs] = batch.logit_rows
         sequences, width = batch.block_tables.shape
         width = min(width, self.table_width)
         self.tables[:sequences, :width] = batch.block_tables[:, :width]
+
+    def keep(self, rows: npt.NDArray[np.int32]) -> None:
+        """Move those rows of ``hidden`` and ``mixed`` to the front: only they go on to logits."""
+        for values in (self.hidden, self.mixed.values):
+            values[: len(rows)] = values[rows]

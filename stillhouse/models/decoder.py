@@ -64,7 +64,7 @@ class Decoder:
             compiler.address(name, make)
             if progress is not None:
                 progress("kernels", done, len(needed))
-        self._heads = _Programs(self._builder.head(many=False), self._builder.head(many=True))
+        self._tails = _Programs(*(self._builder.tail(many=many) for many in (False, True)))
         self._bodies: WeakKeyDictionary[KVCache, _Programs] = WeakKeyDictionary()
         self._team = Team(threads)
 
@@ -81,7 +81,8 @@ class Decoder:
         self._buffers.hidden[:rows] = self._embeddings.decode_rows(batch.token_ids)
         self._team.run(body.one if rows == 1 else body.many)
         if outputs:
-            self._team.run(self._heads.one if outputs == 1 else self._heads.many)
+            self._buffers.keep(batch.logit_rows)
+            self._team.run(self._tails.one if outputs == 1 else self._tails.many)
         return self._buffers.logits[:outputs, : self.config.vocab_size]
 
     def step_bytes(self, context_tokens: int, kv_type: KVType = "bf16") -> int:

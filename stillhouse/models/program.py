@@ -67,34 +67,34 @@ class ProgramBuilder:
         )
 
     def body(self, kv: KVCache, *, many: bool) -> Program:
-        """All layers, from embeddings in ``hidden`` to the last layer's output there."""
-        operations: list[Operation] = []
-        for layer in range(self._config.num_layers):
-            operations += self._attention_half(layer, kv, many=many)
-            operations += self._ffn_half(layer, many=many)
-        return Program(operations)
+        """From embeddings in ``hidden`` to the last layer's attention in ``mixed``.
 
-    def head(self, *, many: bool) -> Program:
-        """Logits of the rows in ``output_index``."""
-        buffers, head = self._buffers, self._weights.head
-        rows, index = buffers.output_rows, address_of(buffers.output_index)
+        All rows have then left their keys and values in the cache; only rows that make logits need
+        the rest, and ``tail`` is for those.
+        """
+        operations: list[Operation] = []
+        last = self._config.num_layers - 1
+        for layer in range(last):
+            operations += self._attend(layer, kv, many=many)
+            operations += self._transform(layer, self._buffers.rows, many=many)
+        return Program([*operations, *self._attend(last, kv, many=many)])
+
+    def tail(self, *, many: bool) -> Program:
+        """The rest of the last layer, and logits, of the first ``output_rows`` rows."""
+        b, head = self._buffers, self._weights.head
+        rows, logits = b.output_rows, address_of(b.logits)
         return Program(
             [
-                self._norm("output_norm.weight", buffers.final, rows, many=many, index=index),
-                self._linear(
-                    head,
-                    buffers.final,
-                    address_of(buffers.logits),
-                    head.panels * 16,
-                    rows,
-                    many=many,
-                ),
+                *self._transform(self._config.num_layers - 1, rows, many=many),
+                self._norm("output_norm.weight", b.final, rows, many=many),
+                self._linear(head, b.final, logits, head.panels * 16, rows, many=many),
             ]
         )
 
-    def _attention_half(self, layer: int, kv: KVCache, *, many: bool) -> list[Operation]:
+    def _attend(self, layer: int, kv: KVCache, *, many: bool) -> list[Operation]:
+        """Queries, keys and values of a layer, and what attention makes of them, in ``mixed``."""
         config, b, rows = self._config, self._buffers, self._buffers.rows
-        q, k, v, output = self._weights.of_layer(layer, "attn_q", "attn_k", "attn_v", "attn_output")
+        q, k, v = self._weights.of_layer(layer, "attn_q", "attn_k", "attn_v")
         qkv = address_of(b.qkv)
         key_at, value_at = qkv + 4 * q.rows, qkv + 4 * (q.rows + k.rows)
         places = (
@@ -112,8 +112,6 @@ class ProgramBuilder:
             address_of(b.queries), b.mixed.address, *places, address_of(rows),
             address_of(b.scratch), b.scratch_stride,
         )  # fmt: skip
-        quantize = (b.mixed.address, q.rows, address_of(rows), *b.mixed.forms(many=many))
-        hidden = address_of(b.hidden)
         return [
             self._norm(f"blk.{layer}.attn_norm.weight", b.normed, rows, many=many),
             self._linear(q, b.normed, qkv, b.qkv_width, rows, many=many, wait=False),
@@ -121,16 +119,21 @@ class ProgramBuilder:
             self._linear(v, b.normed, value_at, b.qkv_width, rows, many=many),
             self._operation(self._rope_kernel(kv.kv_type), rope),
             self._operation(self._attention_kernel(kv.kv_type), mix),
-            self._operation(_QUANTIZE, quantize),
-            self._linear(output, b.mixed, hidden, output.rows, rows, many=many, accumulate=True),
         ]
 
-    def _ffn_half(self, layer: int, *, many: bool) -> list[Operation]:
-        b, rows = self._buffers, self._buffers.rows
-        gate, up, down = self._weights.of_layer(layer, "ffn_gate", "ffn_up", "ffn_down")
+    def _transform(self, layer: int, rows: npt.NDArray[np.int64], *, many: bool) -> list[Operation]:
+        """What a layer adds to ``hidden``: the output projection of ``mixed``, then the FFN."""
+        b = self._buffers
+        output, gate, up, down = self._weights.of_layer(
+            layer, "attn_output", "ffn_gate", "ffn_up", "ffn_down"
+        )
         up_at, hidden = address_of(b.up), address_of(b.hidden)
-        activate = (b.gate.address, up_at, gate.rows, address_of(rows), *b.gate.forms(many=many))
+        count = address_of(rows)
+        quantize = (b.mixed.address, output.columns, count, *b.mixed.forms(many=many))
+        activate = (b.gate.address, up_at, gate.rows, count, *b.gate.forms(many=many))
         return [
+            self._operation(_QUANTIZE, quantize),
+            self._linear(output, b.mixed, hidden, output.rows, rows, many=many, accumulate=True),
             self._norm(f"blk.{layer}.ffn_norm.weight", b.normed, rows, many=many),
             self._linear(gate, b.normed, b.gate.address, gate.rows, rows, many=many, wait=False),
             self._linear(up, b.normed, up_at, up.rows, rows, many=many),
@@ -150,11 +153,10 @@ class ProgramBuilder:
         rows: npt.NDArray[np.int64],
         *,
         many: bool,
-        index: int = 0,
     ) -> Operation:
         arguments = (
             address_of(self._buffers.hidden), address_of(self._weights.vectors[weight]), x.address,
-            self._config.hidden_size, address_of(rows), address_of(self._buffers.eps), index,
+            self._config.hidden_size, address_of(rows), address_of(self._buffers.eps),
             *x.forms(many=many),
         )  # fmt: skip
         return self._operation(_NORM, arguments)

@@ -103,7 +103,7 @@ def test_norm_divides_by_the_root_mean_square(
     for team in teams.values():
         left, y = Left(rows, columns), np.full((rows + 1, columns), GUARD)
         arguments = (
-            address(x), address(weight), address(y), columns, address(count), address(eps), 0,
+            address(x), address(weight), address(y), columns, address(count), address(eps),
             *left.forms.arguments(),
         )  # fmt: skip
         team.run(Program([Operation(kernel, arguments)]))
@@ -113,19 +113,6 @@ def test_norm_divides_by_the_root_mean_square(
         results.append(y)
     np.testing.assert_array_equal(results[0], results[1])
     np.testing.assert_array_equal(results[0], results[2])
-
-
-def test_norm_takes_the_rows_it_is_told(compiler: KernelCompiler, team: Team) -> None:
-    x, weight, y = normal(9, 256), normal(256, seed=1), np.zeros((4, 256), np.float32)
-    index, count = np.array([8, 0, 3, 3], np.int32), np.array([4])
-    eps = np.array([1e-6], np.float32)
-    arguments = (
-        address(x), address(weight), address(y), 256, address(count), address(eps), address(index),
-        *Forms(NOT_QUANTIZED, NOT_QUANTIZED, 0).arguments(),
-    )  # fmt: skip
-    kernel = compiler.address("norm", activations.make_norm)
-    team.run(Program([Operation(kernel, arguments)]))
-    np.testing.assert_allclose(y, rms_norm(x[index], weight, 1e-6), rtol=2e-6)
 
 
 @in_every_shape
