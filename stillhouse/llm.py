@@ -21,7 +21,6 @@ from stillhouse.checkpoints import Checkpoint, open_gguf
 from stillhouse.engine import Engine, Request, SamplingParams, ThinkingLimit
 from stillhouse.errors import ContextTooLong, UsageError
 from stillhouse.hardware import this_machine
-from stillhouse.kernels import bandwidth
 from stillhouse.models.batch import BLOCK_TOKENS
 from stillhouse.models.capacity import choose_context
 from stillhouse.models.config import ModelConfig
@@ -185,7 +184,7 @@ class LLM:
         if rate is None:
             return reply
         if self._read_bytes_per_s is None:
-            self._read_bytes_per_s = bandwidth.measure_read_bytes_per_s(self._threads)
+            self._read_bytes_per_s = self._model.measure_read_bytes_per_s()
         middle = usage.prompt_tokens + (usage.reasoning_tokens + usage.answer_tokens) // 2
         share = rate * self._model.step_bytes(middle, self._kv_type) / self._read_bytes_per_s
         return replace(reply, timings=replace(reply.timings, bandwidth_share=share))

@@ -56,9 +56,14 @@ class LoadedModel(FakeModel):
     def __init__(self, next_id: Callable[[list[int]], int], context: int) -> None:
         super().__init__(scripted(VOCAB, next_id), vocab_size=VOCAB, context_length=context)
         self.is_closed = False
+        self.num_measurements = 0
 
     def step_bytes(self, context_tokens: int, kv_type: str) -> int:
         return 1_000_000 + context_tokens * len(kv_type)
+
+    def measure_read_bytes_per_s(self) -> float:
+        self.num_measurements += 1
+        return 4_000_000.0
 
     def close(self) -> None:
         self.is_closed = True
@@ -255,23 +260,15 @@ def test_times_run_from_the_call_and_rates_follow_from_them(bench: Bench) -> Non
     assert timings.bandwidth_share is None
 
 
-def test_the_bandwidth_share_is_measured_when_asked_and_once(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    measured = []
-    monkeypatch.setattr(
-        llm_module.bandwidth,
-        "measure_read_bytes_per_s",
-        lambda threads: measured.append(threads) or 4_000_000.0,
-    )
+def test_the_bandwidth_share_is_measured_when_asked_and_once(bench: Bench) -> None:
     model = bench.llm(None, "abcd", threads=3, kv_type="bf16")
     reply = model.chat("Go")
-    assert measured == []
+    assert bench.model.num_measurements == 0
     middle = reply.usage.prompt_tokens + 2
     for _ in range(2):
         share = model.with_bandwidth_share(reply).timings.bandwidth_share
         assert share == pytest.approx((1_000_000 + 4 * middle) / 4_000_000)
-    assert measured == [3]
+    assert bench.model.num_measurements == 1
 
 
 def test_the_json_has_the_documented_names(bench: Bench) -> None:

@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from stillhouse.kernels import simd
 from stillhouse.kernels.compiler import KernelCompiler
@@ -14,7 +15,7 @@ from stillhouse.kernels.isa import Prefetch, prefetch
 from stillhouse.kernels.memory import allocate
 from stillhouse.kernels.team import Operation, Program, Team, share
 
-_BUFFER_BYTES = 512 << 20  # far larger than a share of any last-level cache
+BUFFER_BYTES = 512 << 20  # far larger than a share of any last-level cache
 _PASSES = 9
 _STEP = 256
 
@@ -45,10 +46,16 @@ def make_read(ahead: Prefetch) -> Any:
     return read
 
 
-def measure_read_bytes_per_s(threads: int, buffer_bytes: int = _BUFFER_BYTES) -> float:
+def measure_read_bytes_per_s(threads: int, buffer_bytes: int = BUFFER_BYTES) -> float:
     """Sustained reading by ``threads`` threads from huge pages: the median of nine passes."""
-    buffer = allocate(buffer_bytes + 65536)
+    buffer = allocate(buffer_bytes)
     buffer[:] = 1  # a page that was never written is read from one shared page of zeros
+    return read_bytes_per_s(buffer, threads)
+
+
+def read_bytes_per_s(buffer: npt.NDArray[np.uint8], threads: int) -> float:
+    """The same from memory that is there already, uint8 and larger than any cache."""
+    buffer_bytes = len(buffer)
     sums = np.zeros(16 * threads, np.int32)
     kernel = KernelCompiler().address("read", lambda: make_read(prefetch(code_bits=8)))
     arguments = (int(buffer.ctypes.data), buffer_bytes // _STEP, int(sums.ctypes.data))

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stillhouse.checkpoints import EncodedTensor
+from stillhouse.kernels import bandwidth
 from stillhouse.kernels.compiler import KernelCompiler
 from stillhouse.kernels.isa import Isa
 from stillhouse.kernels.team import Program, Team
@@ -90,6 +91,13 @@ class Decoder:
         row_bytes = self._embeddings.num_bytes // self.config.vocab_size
         kv_bytes = context_tokens * kv_bytes_per_token(self.config, kv_type)
         return self._weights.matrix_bytes + row_bytes + kv_bytes
+
+    def measure_read_bytes_per_s(self) -> float:
+        """What this machine reads from memory: from the weights themselves if they are many."""
+        arena = self._weights.arena
+        if len(arena) >= bandwidth.BUFFER_BYTES // 2:
+            return bandwidth.read_bytes_per_s(arena, self.threads)
+        return bandwidth.measure_read_bytes_per_s(self.threads)
 
     def close(self) -> None:
         """End the worker threads."""

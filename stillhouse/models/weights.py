@@ -67,7 +67,7 @@ class Weights:
         self.matrices = matrices
         self.vectors = vectors
         self.head = matrices[head]
-        self._arena = arena
+        self.arena = arena
 
     @property
     def matrix_bytes(self) -> int:
