@@ -89,8 +89,9 @@ class Prefetch(NamedTuple):
 def prefetch(code_bits: int, cpu: str | None = None) -> Prefetch:
     """What serves a stream of codes of that many bits best on this processor (docs/LOG.md).
 
-    A Xeon reads a quarter faster for being told of both distances. A Zen 4 EPYC looks far ahead by
-    itself, but what unpacks codes of 4 to 6 bits needs them in L1; codes of 8 bits it only slows.
+    A Zen 4 EPYC looks far ahead by itself, but what unpacks codes of 4 to 6 bits needs them in L1;
+    codes of 8 bits it only slows. Intel's distances come from prototypes on a Sapphire Rapids Xeon
+    and wait to be measured on these kernels.
     """
     name = hardware.this_machine().cpu if cpu is None else cpu
     if "Intel" in name:
