@@ -240,7 +240,7 @@ def make_attention(kv_type: str, head_dim: int, group: int) -> Any:
                 values = keys + HEAD_BYTES
                 # Scores of sixteen tokens at a time, tokens in the lanes.
                 for half in range(2):
-                    scores = block_of(GROUP, 1, simd.zeros())
+                    scores = block_of(GROUP, simd.zeros())
                     if KIND == 0:
                         for d in range(HEAD_DIM):
                             k = simd.load_bf16_as_f32(keys + 64 * d + 32 * half)
@@ -253,7 +253,7 @@ def make_attention(kv_type: str, head_dim: int, group: int) -> Any:
                                 k = simd.load_i8_as_f32(keys + 32 * d + 16 * half)
                                 k = simd.mul(k, scale_v)
                                 scores = block_fma(GROUP, scores, k, q + 4 * d, HEAD_DIM * 4)
-                    block_store(GROUP, 1, scores, weights + 64 * half, 128, 1, 0)
+                    block_store(GROUP, scores, weights + 64 * half, 128, 0)
                 for h in range(GROUP):
                     at = weights + 128 * h
                     first = simd.keep_first(simd.load(at), count)
@@ -286,7 +286,7 @@ def make_attention(kv_type: str, head_dim: int, group: int) -> Any:
                                 simd.broadcast_bf16(values + at),
                             )
                         mixed = block_fma(GROUP, mixed, v, weights + 4 * token, 128)
-                    block_store(GROUP, 1, mixed, y + 4 * d, HEAD_DIM * 4, 1, 0)
+                    block_store(GROUP, mixed, y + 4 * d, HEAD_DIM * 4, 0)
             for h in range(GROUP):
                 factor = simd.splat_f32(np.float32(1) / simd.load_f32(sums + 4 * h))
                 for d in range(0, HEAD_DIM, 16):

@@ -14,7 +14,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from stillhouse.kernels.isa import Isa
-from stillhouse.kernels.simd import V16, declare, load_as, splat
+from stillhouse.kernels.simd import declare, load_as
 
 _I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 _INTS = ir.VectorType(_I32, 16)
@@ -97,7 +97,7 @@ def dot4(builder: Any, isa: int, code_bits: int, total: Any, codes: Any, x: Any)
 # ---- codes of 4, 5, 6 and 8 bits ----
 
 
-def _codes(builder: Any, code_bits: int, chunk: Any, step: int) -> Any:
+def codes_of(builder: Any, code_bits: int, chunk: Any, step: int) -> Any:
     """The codes 4 * step to 4 * step + 3 of a chunk of 32: a V16 of bytes, one lane a row (see
     layouts.py).
     """
@@ -116,30 +116,6 @@ def _codes(builder: Any, code_bits: int, chunk: Any, step: int) -> Any:
 
 
 @intrinsic(prefer_literal=True)
-def dot_chunk(
-    typing: Any, isa: Any, code_bits: Any, first: Any, count: Any, total: Any, chunk: Any, x: Any
-) -> Any:
-    """total + codes · x for ``count`` steps of four codes, from step ``first`` of a packed chunk;
-    x: int8.
-    """
-    literals = [argument.literal_value for argument in (isa, code_bits, first, count)]
-
-    def codegen(context: Any, builder: Any, _signature: Any, values: Any) -> Any:
-        level, bits, start, steps = literals
-        *_, result, chunk_address, x_address = values
-        for step in range(start, start + steps):
-            x4 = splat(
-                builder, load_as(builder, offset_by(builder, x_address, 4 * step), _I32), _INTS
-            )
-            result = dot4(
-                builder, level, bits, result, _codes(builder, bits, chunk_address, step), x4
-            )
-        return result
-
-    return V16(isa, code_bits, first, count, V16, types.int64, types.int64), codegen
-
-
-@intrinsic(prefer_literal=True)
 def unpack_chunk(typing: Any, code_bits: Any, chunk: Any, out: Any) -> Any:
     """Write a packed chunk's 32 codes a row as bytes: 8 vectors, dword lane = row, byte = code."""
     bits = code_bits.literal_value
@@ -150,7 +126,7 @@ def unpack_chunk(typing: Any, code_bits: Any, chunk: Any, out: Any) -> Any:
             target = builder.inttoptr(
                 offset_by(builder, out_address, 64 * step), _INTS.as_pointer()
             )
-            builder.store(_codes(builder, bits, chunk_address, step), target, align=1)
+            builder.store(codes_of(builder, bits, chunk_address, step), target, align=1)
         return context.get_dummy_value()
 
     return types.void(code_bits, types.int64, types.int64), codegen

@@ -86,14 +86,24 @@ class Prefetch(NamedTuple):
     into_l2: int
 
 
-def prefetch(code_bits: int, cpu: str | None = None) -> Prefetch:
+def prefetch(code_bits: int, cpu: str | None = None, *, many_rows: bool = False) -> Prefetch:
     """What serves a stream of codes of that many bits best on this processor (docs/LOG.md).
 
-    A Zen 4 EPYC looks far ahead by itself, but what unpacks codes of 4 to 6 bits needs them in L1;
-    codes of 8 bits it only slows. Intel's distances come from prototypes on a Sapphire Rapids Xeon
-    and wait to be measured on these kernels.
+    A Zen 4 EPYC looks far ahead by itself while it reads at memory speed, but what unpacks codes of
+    4 to 6 bits needs them in L1; codes of 8 bits it only slows. Where ``many_rows`` are worked on
+    between two reads, its hardware stops looking ahead. Intel's distances come from prototypes on a
+    Sapphire Rapids Xeon and wait to be measured on these kernels.
     """
     name = hardware.this_machine().cpu if cpu is None else cpu
     if "Intel" in name:
         return Prefetch(into_l1=640, into_l2=4096)
+    if many_rows:
+        return Prefetch(into_l1=512, into_l2=8192)
     return Prefetch(into_l1=256 if code_bits < 8 else 0, into_l2=0)
+
+
+def rows_in_registers(isa: Isa) -> int:
+    """Rows of activations whose accumulators (three vectors of 16 lanes each, at most) fit into the
+    registers beside the weights: 32 of 512 bits, or 16 of 256.
+    """
+    return 8 if isa >= Isa.AVX512_VNNI else 2

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from stillhouse.kernels import linear_block, linear_superblock, linear_tiles
-from stillhouse.kernels.isa import Isa, Prefetch
+from stillhouse.kernels.isa import Isa
 from stillhouse.kernels.layouts import Layout
 
 
@@ -37,44 +37,19 @@ class LinearArguments(NamedTuple):
     scratch_stride: int
 
 
-class BlockShape(NamedTuple):
-    """Accumulators kept in registers by a kernel for many rows: as many as the registers allow."""
-
-    rows: int
-    panels: int
-
-
-BLOCK_SHAPES: dict[Isa, BlockShape] = {
-    Isa.PORTABLE: BlockShape(2, 1),
-    Isa.AVX2: BlockShape(2, 1),
-    Isa.AVX512_VNNI: BlockShape(6, 2),
-    Isa.AMX: BlockShape(6, 2),
-}
-
-
-def make_matvec(isa: Isa, layout: Layout, ahead: Prefetch) -> Callable[[], Any]:
-    """A maker for KernelCompiler.address: one row of activations."""
-    family = linear_superblock if layout.integer_scales else linear_block
-    return lambda: family.make_matvec(isa, layout, ahead)
-
-
 def uses_tiles(isa: Isa) -> bool:
     """Whether many rows are multiplied on matrix tiles, from bf16 activations."""
     return isa >= Isa.AMX
 
 
-def make_matmul(isa: Isa, layout: Layout) -> Callable[[], Any]:
-    """A maker for KernelCompiler.address: any number of rows."""
-    if uses_tiles(isa):
+def make_matmul(isa: Isa, layout: Layout, *, tiles: bool) -> Callable[[], Any]:
+    """A maker for KernelCompiler.address: any number of rows, as int8 or, on ``tiles``, as bf16."""
+    if tiles:
         return lambda: linear_tiles.make_matmul(isa, layout)
     family = linear_superblock if layout.integer_scales else linear_block
-    return lambda: family.make_matmul(isa, layout, *BLOCK_SHAPES[isa])
+    return lambda: family.make_matmul(isa, layout)
 
 
-def scratch_bytes(isa: Isa, layout: Layout, columns: int) -> int:
-    """What a thread needs to unpack the panels that it works on."""
-    if uses_tiles(isa):
-        return linear_tiles.scratch_bytes()
-    family = linear_superblock if layout.integer_scales else linear_block
-    record: int = family.unpacked_record_bytes(layout)
-    return BLOCK_SHAPES[isa].panels * (columns // layout.span) * record
+def scratch_bytes(isa: Isa) -> int:
+    """What a thread needs to unpack weights."""
+    return linear_tiles.scratch_bytes() if uses_tiles(isa) else 0

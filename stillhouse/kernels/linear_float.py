@@ -24,7 +24,7 @@ _ROWS = 8
 @njit(inline="always", **NJIT_OPTIONS)
 def _multiply(KIND: int, ROWS: int, weights: int, columns: int, x: int, row: int) -> Any:
     x += row * columns * 4
-    total = block_of(ROWS, 1, simd.zeros())
+    total = block_of(ROWS, simd.zeros())
     for column in range(columns):
         if KIND == 0:
             values = simd.load(weights + 64 * column)
@@ -53,12 +53,12 @@ def make_matmul(encoding_name: str) -> Any:
             while row + ROWS <= rows:
                 total = _multiply(KIND, ROWS, panel_weights, columns, x, row)
                 target = out + row * out_stride + panel * 64
-                block_store(ROWS, 1, total, target, out_stride, 1, accumulate)
+                block_store(ROWS, total, target, out_stride, accumulate)
                 row += ROWS
             while row < rows:
                 single = _multiply(KIND, 1, panel_weights, columns, x, row)
                 target = out + row * out_stride + panel * 64
-                block_store(1, 1, single, target, out_stride, 1, accumulate)
+                block_store(1, single, target, out_stride, accumulate)
                 row += 1
 
     return matmul

@@ -53,9 +53,9 @@ class LinearInput:
         buffer = self._buffers.get(span)
         return NOT_QUANTIZED if buffer is None else buffer.rows
 
-    def forms(self, *, many: bool) -> tuple[int, ...]:
-        """The forms that the kernels for one row read, or those for many, as kernel arguments."""
-        if many and self._bf16 is not None:
+    def forms(self, *, tiles: bool) -> tuple[int, ...]:
+        """The forms that the linear kernels read, or those on tiles, as kernel arguments."""
+        if tiles:
             return Forms(NOT_QUANTIZED, NOT_QUANTIZED, self.bf16_address).arguments()
         return Forms(self.quantized(256), self.quantized(32), 0).arguments()
 
@@ -87,12 +87,7 @@ class StepBuffers:
         self.tables = tables.reshape(MAX_ROWS, self.table_width)
 
         group = config.num_heads // config.num_kv_heads
-        unpacked = (
-            linear.scratch_bytes(isa, matrix.layout, matrix.columns)
-            for matrix in weights.matrices.values()
-            if matrix.layout is not None
-        )
-        largest = max(attention.scratch_bytes(group), *unpacked, 0)
+        largest = max(attention.scratch_bytes(group), linear.scratch_bytes(isa))
         self.scratch_stride = -(-largest // 4096) * 4096
         self.scratch = allocate(threads * self.scratch_stride)
 

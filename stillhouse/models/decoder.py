@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -10,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stillhouse.checkpoints import EncodedTensor
-from stillhouse.kernels import bandwidth
+from stillhouse.kernels import bandwidth, linear
 from stillhouse.kernels.compiler import KernelCompiler
 from stillhouse.kernels.isa import Isa
 from stillhouse.kernels.team import Program, Team
@@ -25,12 +26,18 @@ from stillhouse.models.weights import Weights
 
 Progress = Callable[[str, int, int], None]
 
+# Fewer rows cost less with byte dot products, which read each weight once (docs/LOG.md).
+_TILES_FROM_ROWS = 5
+
 
 class _Programs(NamedTuple):
-    """For one row of activations, which reads packed weights, and for many, which unpack them."""
+    """With byte dot products, and, where there are any, with matrix tiles for many rows."""
 
-    one: Program
-    many: Program
+    bytes: Program
+    tiles: Program | None
+
+    def for_rows(self, rows: int) -> Program:
+        return self.bytes if self.tiles is None or rows < _TILES_FROM_ROWS else self.tiles
 
 
 class Decoder:
@@ -65,7 +72,7 @@ class Decoder:
             compiler.address(name, make)
             if progress is not None:
                 progress("kernels", done, len(needed))
-        self._tails = _Programs(*(self._builder.tail(many=many) for many in (False, True)))
+        self._tails = self._programs(self._builder.tail)
         self._bodies: WeakKeyDictionary[KVCache, _Programs] = WeakKeyDictionary()
         self._team = Team(threads)
 
@@ -75,15 +82,15 @@ class Decoder:
         assert 0 < rows <= MAX_ROWS, f"{rows} rows in one step, and the limit is {MAX_ROWS}"
         body = self._bodies.get(kv)
         if body is None:
-            body = _Programs(*(self._builder.body(kv, many=many) for many in (False, True)))
+            body = self._programs(partial(self._builder.body, kv))
             self._bodies[kv] = body
         self._rope.reach(int(batch.positions.max()))
         self._buffers.place(batch)
         self._buffers.hidden[:rows] = self._embeddings.decode_rows(batch.token_ids)
-        self._team.run(body.one if rows == 1 else body.many)
+        self._team.run(body.for_rows(rows))
         if outputs:
             self._buffers.keep(batch.logit_rows)
-            self._team.run(self._tails.one if outputs == 1 else self._tails.many)
+            self._team.run(self._tails.for_rows(outputs))
         return self._buffers.logits[:outputs, : self.config.vocab_size]
 
     def step_bytes(self, context_tokens: int, kv_type: KVType = "bf16") -> int:
@@ -98,6 +105,10 @@ class Decoder:
         if len(arena) >= bandwidth.BUFFER_BYTES // 2:
             return bandwidth.read_bytes_per_s(arena, self.threads)
         return bandwidth.measure_read_bytes_per_s(self.threads)
+
+    def _programs(self, build: Callable[..., Program]) -> _Programs:
+        tiles = build(tiles=True) if linear.uses_tiles(self.isa) else None
+        return _Programs(build(tiles=False), tiles)
 
     def close(self) -> None:
         """End the worker threads."""

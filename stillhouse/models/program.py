@@ -15,7 +15,7 @@ import numpy.typing as npt
 from stillhouse.kernels import activations, attention, linear, linear_float
 from stillhouse.kernels.activations import NOT_QUANTIZED
 from stillhouse.kernels.compiler import KernelCompiler
-from stillhouse.kernels.isa import Isa, prefetch
+from stillhouse.kernels.isa import Isa
 from stillhouse.kernels.team import Operation, Program
 from stillhouse.models.buffers import LinearInput, StepBuffers, address_of
 from stillhouse.models.config import ModelConfig
@@ -59,14 +59,14 @@ class ProgramBuilder:
                 self._rope_kernel("bf16"),
                 self._attention_kernel("bf16"),
                 *(
-                    self._linear_kernel(matrix, many)
+                    self._linear_kernel(matrix, tiles)
                     for matrix in matrices
-                    for many in (False, True)
+                    for tiles in ({False, linear.uses_tiles(self._isa)})
                 ),
             ]
         )
 
-    def body(self, kv: KVCache, *, many: bool) -> Program:
+    def body(self, kv: KVCache, *, tiles: bool) -> Program:
         """From embeddings in ``hidden`` to the last layer's attention in ``mixed``.
 
         All rows have then left their keys and values in the cache; only rows that make logits need
@@ -75,23 +75,23 @@ class ProgramBuilder:
         operations: list[Operation] = []
         last = self._config.num_layers - 1
         for layer in range(last):
-            operations += self._attend(layer, kv, many=many)
-            operations += self._transform(layer, self._buffers.rows, many=many)
-        return Program([*operations, *self._attend(last, kv, many=many)])
+            operations += self._attend(layer, kv, tiles=tiles)
+            operations += self._transform(layer, self._buffers.rows, tiles=tiles)
+        return Program([*operations, *self._attend(last, kv, tiles=tiles)])
 
-    def tail(self, *, many: bool) -> Program:
+    def tail(self, *, tiles: bool) -> Program:
         """The rest of the last layer, and logits, of the first ``output_rows`` rows."""
         b, head = self._buffers, self._weights.head
         rows, logits = b.output_rows, address_of(b.logits)
         return Program(
             [
-                *self._transform(self._config.num_layers - 1, rows, many=many),
-                self._norm("output_norm.weight", b.final, rows, many=many),
-                self._linear(head, b.final, logits, head.panels * 16, rows, many=many),
+                *self._transform(self._config.num_layers - 1, rows, tiles=tiles),
+                self._norm("output_norm.weight", b.final, rows, tiles=tiles),
+                self._linear(head, b.final, logits, head.panels * 16, rows, tiles=tiles),
             ]
         )
 
-    def _attend(self, layer: int, kv: KVCache, *, many: bool) -> list[Operation]:
+    def _attend(self, layer: int, kv: KVCache, *, tiles: bool) -> list[Operation]:
         """Queries, keys and values of a layer, and what attention makes of them, in ``mixed``."""
         config, b, rows = self._config, self._buffers, self._buffers.rows
         q, k, v = self._weights.of_layer(layer, "attn_q", "attn_k", "attn_v")
@@ -113,15 +113,17 @@ class ProgramBuilder:
             address_of(b.scratch), b.scratch_stride,
         )  # fmt: skip
         return [
-            self._norm(f"blk.{layer}.attn_norm.weight", b.normed, rows, many=many),
-            self._linear(q, b.normed, qkv, b.qkv_width, rows, many=many, wait=False),
-            self._linear(k, b.normed, key_at, b.qkv_width, rows, many=many, wait=False),
-            self._linear(v, b.normed, value_at, b.qkv_width, rows, many=many),
+            self._norm(f"blk.{layer}.attn_norm.weight", b.normed, rows, tiles=tiles),
+            self._linear(q, b.normed, qkv, b.qkv_width, rows, tiles=tiles, wait=False),
+            self._linear(k, b.normed, key_at, b.qkv_width, rows, tiles=tiles, wait=False),
+            self._linear(v, b.normed, value_at, b.qkv_width, rows, tiles=tiles),
             self._operation(self._rope_kernel(kv.kv_type), rope),
             self._operation(self._attention_kernel(kv.kv_type), mix),
         ]
 
-    def _transform(self, layer: int, rows: npt.NDArray[np.int64], *, many: bool) -> list[Operation]:
+    def _transform(
+        self, layer: int, rows: npt.NDArray[np.int64], *, tiles: bool
+    ) -> list[Operation]:
         """What a layer adds to ``hidden``: the output projection of ``mixed``, then the FFN."""
         b = self._buffers
         output, gate, up, down = self._weights.of_layer(
@@ -129,16 +131,16 @@ class ProgramBuilder:
         )
         up_at, hidden = address_of(b.up), address_of(b.hidden)
         count = address_of(rows)
-        quantize = (b.mixed.address, output.columns, count, *b.mixed.forms(many=many))
-        activate = (b.gate.address, up_at, gate.rows, count, *b.gate.forms(many=many))
+        quantize = (b.mixed.address, output.columns, count, *b.mixed.forms(tiles=tiles))
+        activate = (b.gate.address, up_at, gate.rows, count, *b.gate.forms(tiles=tiles))
         return [
             self._operation(_QUANTIZE, quantize),
-            self._linear(output, b.mixed, hidden, output.rows, rows, many=many, accumulate=True),
-            self._norm(f"blk.{layer}.ffn_norm.weight", b.normed, rows, many=many),
-            self._linear(gate, b.normed, b.gate.address, gate.rows, rows, many=many, wait=False),
-            self._linear(up, b.normed, up_at, up.rows, rows, many=many),
+            self._linear(output, b.mixed, hidden, output.rows, rows, tiles=tiles, accumulate=True),
+            self._norm(f"blk.{layer}.ffn_norm.weight", b.normed, rows, tiles=tiles),
+            self._linear(gate, b.normed, b.gate.address, gate.rows, rows, tiles=tiles, wait=False),
+            self._linear(up, b.normed, up_at, up.rows, rows, tiles=tiles),
             self._operation(_GATE, activate),
-            self._linear(down, b.gate, hidden, down.rows, rows, many=many, accumulate=True),
+            self._linear(down, b.gate, hidden, down.rows, rows, tiles=tiles, accumulate=True),
         ]
 
     def _operation(
@@ -152,41 +154,39 @@ class ProgramBuilder:
         x: LinearInput,
         rows: npt.NDArray[np.int64],
         *,
-        many: bool,
+        tiles: bool,
     ) -> Operation:
         arguments = (
             address_of(self._buffers.hidden), address_of(self._weights.vectors[weight]), x.address,
             self._config.hidden_size, address_of(rows), address_of(self._buffers.eps),
-            *x.forms(many=many),
+            *x.forms(tiles=tiles),
         )  # fmt: skip
         return self._operation(_NORM, arguments)
 
     def _linear(
         self, matrix: Matrix, x: LinearInput, out: int, out_width: int,
-        rows: npt.NDArray[np.int64], *, many: bool, accumulate: bool = False, wait: bool = True,
+        rows: npt.NDArray[np.int64], *, tiles: bool, accumulate: bool = False, wait: bool = True,
     ) -> Operation:  # fmt: skip
         b = self._buffers
         if matrix.layout is None:
             source = NOT_QUANTIZED._replace(codes=x.address)
-        elif many and x.bf16_address:
-            tiles = address_of(b.tile_configuration)
-            source = NOT_QUANTIZED._replace(codes=x.bf16_address, scales=tiles)
+        elif tiles:
+            configuration = address_of(b.tile_configuration)
+            source = NOT_QUANTIZED._replace(codes=x.bf16_address, scales=configuration)
         else:
             source = x.quantized(matrix.layout.span)
         arguments = linear.LinearArguments(
             matrix.address, matrix.panels, matrix.columns, *source, out, out_width * 4,
             int(accumulate), address_of(rows), address_of(b.scratch), b.scratch_stride,
         )  # fmt: skip
-        return self._operation(self._linear_kernel(matrix, many), arguments, wait)
+        return self._operation(self._linear_kernel(matrix, tiles), arguments, wait)
 
-    def _linear_kernel(self, matrix: Matrix, many: bool) -> Kernel:
+    def _linear_kernel(self, matrix: Matrix, tiles: bool) -> Kernel:
         layout, encoding = matrix.layout, matrix.encoding
         if layout is None:
             return f"linear {encoding}", lambda: linear_float.make_matmul(encoding)
-        if many:
-            return f"matmul {layout.name} {self._isa.label}", linear.make_matmul(self._isa, layout)
-        name = f"matvec {layout.name} {self._isa.label}"
-        return name, linear.make_matvec(self._isa, layout, prefetch(layout.code_bits))
+        name = f"matmul {layout.name} {'tiles' if tiles else self._isa.label}"
+        return name, linear.make_matmul(self._isa, layout, tiles=tiles)
 
     def _rope_kernel(self, kv_type: str) -> Kernel:
         head_dim, group = self._config.head_dim, self._group

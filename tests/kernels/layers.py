@@ -9,7 +9,7 @@ from stillhouse.encodings import Encoding, by_name
 from stillhouse.kernels import activations, amx, linear, linear_tiles
 from stillhouse.kernels.activations import NOT_QUANTIZED, Forms, QuantizedBuffer, QuantizedRows
 from stillhouse.kernels.compiler import KernelCompiler
-from stillhouse.kernels.isa import Isa, prefetch
+from stillhouse.kernels.isa import Isa
 from stillhouse.kernels.linear import LinearArguments
 from stillhouse.kernels.memory import allocate
 from stillhouse.kernels.packing import layout_for, pack_panels
@@ -72,24 +72,12 @@ class Layer:
         self.packed = allocate(self.layout.packed_bytes(outputs, columns) + 65536)
         pack_panels(self.encoding, raw.reshape(outputs, -1), columns, self.packed, 0, self.panels)
 
-    @property
-    def _scratch_bytes(self) -> int:
-        return linear.scratch_bytes(self.isa, self.layout, self.columns)
-
-    def matvec(self, team: Team, x: Activations, onto: Floats | None = None) -> Floats:
-        """The kernel for one row."""
-        ahead = prefetch(self.layout.code_bits)
-        name = f"matvec {self.layout.name} {self.isa.label}"
-        make = linear.make_matvec(self.isa, self.layout, ahead)
-        read, stride = x.quantized(self.layout.span), self._scratch_bytes
-        return self._run(team, self._compiler.address(name, make), x, onto, read, stride)
-
-    def matmul(self, team: Team, x: Activations, onto: Floats | None = None) -> Floats:
-        """The kernel for many rows."""
+    def multiply(self, team: Team, x: Activations, onto: Floats | None = None) -> Floats:
+        """The kernel on int8 activations."""
         name = f"matmul {self.layout.name} {self.isa.label}"
-        make = linear.make_matmul(self.isa, self.layout)
-        read, stride = x.quantized(self.layout.span), self._scratch_bytes
-        return self._run(team, self._compiler.address(name, make), x, onto, read, stride)
+        make = linear.make_matmul(self.isa, self.layout, tiles=False)
+        read = x.quantized(self.layout.span)
+        return self._run(team, self._compiler.address(name, make), x, onto, read, 0)
 
     def tiles(self, team: Team, x: Activations, isa: Isa, onto: Floats | None = None) -> Floats:
         """The kernel on matrix tiles: real ones at Isa.AMX, below that in memory."""

@@ -61,3 +61,4 @@ def test_prefetching_is_for_processors_that_gain_by_it() -> None:
     assert prefetch(4, "Intel(R) Xeon(R) Platinum 8481C") == Prefetch(640, 4096)
     assert prefetch(4, "AMD EPYC 9B14") == Prefetch(256, 0)
     assert prefetch(8, "AMD EPYC 9B14") == Prefetch(0, 0)
+    assert prefetch(8, "AMD EPYC 9B14", many_rows=True) == Prefetch(512, 8192)

@@ -47,9 +47,9 @@ def test_many_rows_equal_the_int8_twin(
     compiler: KernelCompiler, team: Team, encoding: str, isa: Isa, outputs: int, blocks: int
 ) -> None:
     layer = Layer(compiler, isa, encoding, outputs, columns_of(encoding, blocks))
-    for rows in (1, 2, 5, 13):
+    for rows in (1, 2, 5, 15):
         x = normal(rows, layer.columns, seed=rows)
-        y = layer.matmul(team, Activations(compiler, team, x))
+        y = layer.multiply(team, Activations(compiler, team, x))
         twin = linear(as_quantized(x, layer.layout.span), layer.weights)
         assert distance(y, twin) < 1e-6
         # Rounding activations to int8 costs what it costs: a step is 1/127 of a span's largest.
@@ -62,13 +62,13 @@ def test_a_row_has_the_same_bits_alone_among_others_and_with_any_number_of_threa
     compiler: KernelCompiler, teams: dict[int, Team], encoding: str, isa: Isa
 ) -> None:
     layer = Layer(compiler, isa, encoding, 80, columns_of(encoding, 3))
-    x = normal(13, layer.columns)
-    together = layer.matmul(teams[1], Activations(compiler, teams[1], x))
+    x = normal(15, layer.columns)
+    together = layer.multiply(teams[1], Activations(compiler, teams[1], x))
     for team in teams.values():
-        again = layer.matmul(team, Activations(compiler, team, x))
+        again = layer.multiply(team, Activations(compiler, team, x))
         np.testing.assert_array_equal(again, together)
-        for row in (0, 5, 12):  # in a block of rows, at its end, and among the last single ones
-            alone = layer.matvec(team, Activations(compiler, team, x[row : row + 1]))
+        for row in (0, 7, 10, 14):  # in the blocks of eight, four and two rows, and the last alone
+            alone = layer.multiply(team, Activations(compiler, team, x[row : row + 1]))
             np.testing.assert_array_equal(alone[0], together[row])
 
 
@@ -85,14 +85,14 @@ def test_extreme_activations_stay_right(
     x[3, 0::2], x[3, 1::2] = 3e4, -3e4
     x[4, 7] = 1e6  # an outlier leaves its neighbours few codes
     x[5] *= 1e-20
-    y = layer.matmul(team, Activations(compiler, team, x))
+    y = layer.multiply(team, Activations(compiler, team, x))
     twin = linear(as_quantized(x, layer.layout.span), layer.weights)
     # Terms cancel here (x constant, weights around 0), so they are what errors are measured by.
     terms = linear(abs(as_quantized(x, layer.layout.span)), layer.terms)
     np.testing.assert_array_equal(y[0], 0)
     for row in range(1, 6):
         np.testing.assert_array_less(abs(y[row] - twin[row]), 1e-6 * terms[row])
-        alone = layer.matvec(team, Activations(compiler, team, x[row : row + 1]))
+        alone = layer.multiply(team, Activations(compiler, team, x[row : row + 1]))
         np.testing.assert_array_equal(alone[0], y[row])
 
 
@@ -104,10 +104,10 @@ def test_a_result_may_be_added_to_what_is_there(
     layer = Layer(compiler, isa, encoding, 48, columns_of(encoding, 2))
     x, before = normal(5, layer.columns), normal(5, 48, seed=1)
     a = Activations(compiler, team, x)
-    expected = before + layer.matmul(team, a)
-    np.testing.assert_array_equal(layer.matmul(team, a, onto=before), expected)
+    expected = before + layer.multiply(team, a)
+    np.testing.assert_array_equal(layer.multiply(team, a, onto=before), expected)
     one = Activations(compiler, team, x[:1])
-    np.testing.assert_array_equal(layer.matvec(team, one, onto=before[:1]), expected[:1])
+    np.testing.assert_array_equal(layer.multiply(team, one, onto=before[:1]), expected[:1])
 
 
 @pytest.mark.parametrize("encoding", TILED)
