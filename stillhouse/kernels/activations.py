@@ -70,7 +70,7 @@ class QuantizedBuffer:
 
 
 @njit(inline="always", **NJIT_OPTIONS)
-def _quantize_span(
+def quantize_span(
     SPAN: int, x: int, codes: int, scale_at: int, sums16: int, sums32: int, split_sums: int
 ) -> None:
     """Quantise ``SPAN`` floats at x: code = round(x * 127 / max|x|)."""
@@ -108,7 +108,7 @@ def _leave_quantized(
         sums32, split_sums = simd.load_i64(buffers + 24), simd.load_i64(buffers + 32)
         for column in range(first, last, SPAN):
             n = row * columns + column
-            _quantize_span(
+            quantize_span(
                 SPAN, x + column * 4, codes + n, scales + n // SPAN * 4, sums16 + n // 4,
                 sums32 + n // 8, split_sums + n // 16,
             )  # fmt: skip

@@ -1,7 +1,9 @@
-"""Attention over a paged KV cache (laid out as in kv_layout.py), and what writes into it.
+"""Attention over a paged KV cache, laid out as kv_layout.py says.
 
 The query heads that share a KV head are worked on together: each key and value is read once for all
-of them.
+of them. A context is worked on in parts of 2,048 tokens, which are then merged in order. Where
+there are too few rows to keep the threads busy, ``attention`` shares out the parts and ``merge``
+joins them; otherwise a thread does all parts of a row. The result has the same bits either way.
 """
 
 from __future__ import annotations
@@ -12,178 +14,32 @@ import numpy as np
 from numba import njit
 
 from stillhouse.kernels import simd
-from stillhouse.kernels.blocks import block_fma, block_load, block_of, block_scale, block_store
+from stillhouse.kernels.activations import quantize_span
+from stillhouse.kernels.blocks import (
+    block_add_rows_scaled,
+    block_add_scaled,
+    block_dot,
+    block_fma,
+    block_load,
+    block_minus_sums,
+    block_of,
+    block_scale,
+    block_store,
+)
 from stillhouse.kernels.compiler import NJIT_OPTIONS
+from stillhouse.kernels.isa import Isa
 from stillhouse.kernels.kv_layout import BLOCK_TOKENS, KV_KINDS, head_block_bytes
+from stillhouse.kernels.team import share
 
-
-class RopeArguments(NamedTuple):
-    """Arguments of the kernel that turns a step's q, k, v into queries and cache entries.
-
-    Addresses but for the counts. ``qkv``: float32 (rows, (heads + 2 kv_heads) * head_dim);
-    ``bias``: float32 of that width, or 0; ``query_norm``, ``key_norm``: float32 (head_dim,) or 0;
-    ``eps``: a float32; ``cosines``, ``sines``: float32 (positions, rope_dim / 2); ``queries``:
-    float32 (rows, heads, head_dim), written scaled by 1 / sqrt(head_dim); ``positions``,
-    ``sequences``: int32 (rows,); ``tables``: int32 (sequences, table_width) of block numbers;
-    ``cache``: this layer's blocks; ``rows``: the number of rows.
-    """
-
-    qkv: int
-    bias: int
-    query_norm: int
-    key_norm: int
-    eps: int
-    cosines: int
-    sines: int
-    queries: int
-    positions: int
-    sequences: int
-    tables: int
-    table_width: int
-    cache: int
-    kv_heads: int
-    rope_dim: int
-    rows: int
-
-
-@njit(inline="always", **NJIT_OPTIONS)
-def _prepare_head(
-    HEAD_DIM: int, x: int, bias: int, norm: int, eps: np.float32, cosines: int, sines: int,
-    rope_dim: int, factor: np.float32, out: int,
-) -> None:  # fmt: skip
-    """Bias, norm and rotation of one query or key head, from x to ``out`` (may be x itself)."""
-    squares = simd.zeros()
-    for d in range(0, HEAD_DIM, 16):
-        v = simd.load(x + 4 * d)
-        if bias != 0:
-            v = simd.add(v, simd.load(bias + 4 * d))
-        simd.store(out + 4 * d, v)
-        squares = simd.fma(v, v, squares)
-    if norm != 0:
-        mean = simd.sum_lanes(squares) / np.float32(HEAD_DIM)
-        scale = simd.splat_f32(np.float32(1) / np.sqrt(np.float32(mean + eps)))
-        for d in range(0, HEAD_DIM, 16):
-            v = simd.mul(simd.load(out + 4 * d), scale)
-            simd.store(out + 4 * d, simd.mul(v, simd.load(norm + 4 * d)))
-    half = rope_dim // 2
-    for d in range(0, half, 16):
-        first, second = out + 4 * d, out + 4 * (d + half)
-        a, b = simd.load(first), simd.load(second)
-        cosine, sine = simd.load(cosines + 4 * d), simd.load(sines + 4 * d)
-        simd.store(first, simd.sub(simd.mul(a, cosine), simd.mul(b, sine)))
-        simd.store(second, simd.add(simd.mul(b, cosine), simd.mul(a, sine)))
-    if factor != 1:
-        for d in range(0, HEAD_DIM, 16):
-            simd.store(out + 4 * d, simd.mul(simd.load(out + 4 * d), simd.splat_f32(factor)))
-
-
-@njit(inline="always", **NJIT_OPTIONS)
-def _q8_scale(x: int) -> Any:
-    """The scale of 32 floats at x: max|x| / 127, raised by a bf16's step and cut to a bf16.
-
-    Rounded before it divides, so that rounding it costs nothing, and up, so that no code passes
-    127.
-    """
-    largest = simd.maximum(simd.magnitude(simd.load(x)), simd.magnitude(simd.load(x + 64)))
-    raised = simd.max_lanes(largest) * np.float32((1 + 2**-7) / 127)
-    return simd.max_lanes(simd.and_constant(simd.splat_f32(raised), 0xFFFF0000))
-
-
-@njit(inline="always", **NJIT_OPTIONS)
-def _inverse(scale: np.float32) -> Any:
-    return np.float32(1) / scale if scale > 0 else np.float32(0)
-
-
-@njit(inline="always", **NJIT_OPTIONS)
-def _write_bf16(
-    HEAD_DIM: int, key: int, value: int, keys_to: int, values_to: int, slot: int
-) -> None:
-    for d in range(HEAD_DIM):
-        simd.store_bf16(keys_to + 2 * (32 * d + slot), simd.load_f32(key + 4 * d))
-    for d in range(0, HEAD_DIM, 16):
-        simd.store_as_bf16(values_to + 2 * (HEAD_DIM * slot + d), simd.load(value + 4 * d))
-
-
-@njit(inline="always", **NJIT_OPTIONS)
-def _write_q8_0(
-    HEAD_DIM: int, key: int, value: int, keys_to: int, values_to: int, slot: int
-) -> None:
-    scales_at = 32 * HEAD_DIM
-    for part in range(HEAD_DIM // 32):
-        scale = _q8_scale(key + 128 * part)
-        simd.store_bf16(keys_to + scales_at + 2 * (32 * part + slot), scale)
-        inverse = _inverse(scale)
-        for d in range(32 * part, 32 * part + 32):
-            code = np.int64(np.rint(simd.load_f32(key + 4 * d) * inverse))
-            simd.store_i8(keys_to + 32 * d + slot, code)
-        scale = _q8_scale(value + 128 * part)
-        simd.store_bf16(values_to + scales_at + 2 * (HEAD_DIM // 32 * slot + part), scale)
-        factor = simd.splat_f32(_inverse(scale))
-        for d in range(32 * part, 32 * part + 32, 16):
-            codes = simd.round_to_i32(simd.mul(simd.load(value + 4 * d), factor))
-            simd.store_low_bytes(values_to + HEAD_DIM * slot + d, codes)
-
-
-def make_rope(kv_type: str, head_dim: int, group: int) -> Any:
-    """Bias, QK norm and rope; queries to a buffer, keys and values into the cache (see
-    RopeArguments).
-    """
-    KIND, HEAD_DIM, GROUP = KV_KINDS[kv_type], head_dim, group
-    HEAD_BYTES = head_block_bytes(kv_type, head_dim)
-    SCALE = np.float32(1 / np.sqrt(head_dim))
-
-    def rope(args: int, thread: int, threads: int) -> None:
-        qkv, bias = simd.load_i64(args), simd.load_i64(args + 8)
-        query_norm, key_norm = simd.load_i64(args + 16), simd.load_i64(args + 24)
-        eps = simd.load_f32(simd.load_i64(args + 32))
-        cosines, sines = simd.load_i64(args + 40), simd.load_i64(args + 48)
-        queries, positions = simd.load_i64(args + 56), simd.load_i64(args + 64)
-        sequences, tables = simd.load_i64(args + 72), simd.load_i64(args + 80)
-        table_width, cache = simd.load_i64(args + 88), simd.load_i64(args + 96)
-        kv_heads, rope_dim = simd.load_i64(args + 104), simd.load_i64(args + 112)
-        rows = simd.load_i64(simd.load_i64(args + 120))
-        heads = kv_heads * GROUP
-        width = (heads + 2 * kv_heads) * HEAD_DIM * 4
-        for item in range(thread, rows * kv_heads, threads):
-            row, kv_head = item // kv_heads, item % kv_heads
-            position = simd.load_i32(positions + 4 * row)
-            turn = position * (rope_dim // 2) * 4
-            for h in range(kv_head * GROUP, (kv_head + 1) * GROUP):
-                at = 4 * h * HEAD_DIM
-                _prepare_head(
-                    HEAD_DIM, qkv + row * width + at, bias + at if bias != 0 else 0, query_norm,
-                    eps, cosines + turn, sines + turn, rope_dim, SCALE,
-                    queries + row * heads * HEAD_DIM * 4 + at,
-                )  # fmt: skip
-            sequence = simd.load_i32(sequences + 4 * row)
-            block = simd.load_i32(tables + 4 * (sequence * table_width + position // 32))
-            slot = position % 32
-            keys_to = cache + (block * kv_heads + kv_head) * 2 * HEAD_BYTES
-            values_to = keys_to + HEAD_BYTES
-            at = 4 * (heads + kv_head) * HEAD_DIM
-            key = qkv + row * width + at
-            _prepare_head(
-                HEAD_DIM, key, bias + at if bias != 0 else 0, key_norm, eps,
-                cosines + turn, sines + turn, rope_dim, np.float32(1), key,
-            )  # fmt: skip
-            at += 4 * kv_heads * HEAD_DIM
-            value = qkv + row * width + at
-            if bias != 0:
-                for d in range(0, HEAD_DIM, 16):
-                    biased = simd.add(simd.load(value + 4 * d), simd.load(bias + at + 4 * d))
-                    simd.store(value + 4 * d, biased)
-            if KIND == 0:
-                _write_bf16(HEAD_DIM, key, value, keys_to, values_to, slot)
-            else:
-                _write_q8_0(HEAD_DIM, key, value, keys_to, values_to, slot)
-
-    return rope
+PART_TOKENS = 2048
+_ITEMS_A_THREAD = 4  # with fewer rows and KV heads than this, contexts are split
 
 
 class AttentionArguments(NamedTuple):
-    """Arguments of the attention kernel; names as in RopeArguments.
+    """Arguments of both kernels; names as in ``rotary.RopeArguments``.
 
     ``out``: float32 (rows, heads, head_dim). ``scratch``: ``scratch_stride`` bytes a thread.
+    ``partials``: ``partials_bytes``, for parts on their way to ``merge``.
     """
 
     queries: int
@@ -197,19 +53,192 @@ class AttentionArguments(NamedTuple):
     rows: int
     scratch: int
     scratch_stride: int
+    partials: int
 
 
-def scratch_bytes(group: int) -> int:
-    """Weights of a block, and the running maximum, sum and correction, for each head of a group."""
-    return group * 32 * 4 + 3 * group * 4 + 64
-
-
-def make_attention(kv_type: str, head_dim: int, group: int) -> Any:
-    """Softmax(q · k) v over each row's context, block by block with a running maximum
-    (arXiv:1805.02867).
+def _state_bytes(head_dim: int, group: int) -> int:
+    """What a part leaves: for each head a sum of values, the largest score, and the sum of weights
+    (both float32, sixteen heads' worth of each at least).
     """
-    KIND, HEAD_DIM, GROUP = KV_KINDS[kv_type], head_dim, group
-    HEAD_BYTES, VALUES = head_block_bytes(kv_type, head_dim), BLOCK_TOKENS * head_dim
+    return group * head_dim * 4 + 2 * _padded(group)
+
+
+def _padded(group: int) -> int:
+    return -(-group // 16) * 64
+
+
+def scratch_bytes(head_dim: int, group: int) -> int:
+    """Two states, the weights of a block for each 32 dimensions, corrections, and int8 queries."""
+    parts = head_dim // 32
+    queries = group * (head_dim + parts * 16)
+    weights = (parts + 1) * group * 128
+    return 2 * _state_bytes(head_dim, group) + weights + _padded(group) + queries + 64
+
+
+def partials_bytes(context_tokens: int, threads: int, head_dim: int, group: int) -> int:
+    """The parts of as many rows and KV heads as are split at most."""
+    parts = -(-context_tokens // PART_TOKENS)
+    return _ITEMS_A_THREAD * threads * parts * _state_bytes(head_dim, group)
+
+
+@njit(inline="always", **NJIT_OPTIONS)
+def _is_split(items: int, threads: int) -> bool:
+    return items < _ITEMS_A_THREAD * threads
+
+
+@njit(inline="always", **NJIT_OPTIONS)
+def _quantize_queries(HEAD_DIM: int, GROUP: int, q: int, codes: int) -> None:
+    """A group's queries as int8 (head, head_dim), then scales, then sums of codes, (head, parts)
+    each.
+    """
+    parts = HEAD_DIM // 32
+    scales = codes + GROUP * HEAD_DIM
+    sums = scales + GROUP * parts * 4
+    spare = sums + GROUP * parts * 4
+    for n in range(GROUP * parts):
+        quantize_span(32, q + 128 * n, codes + 32 * n, scales + 4 * n, spare, sums + 4 * n, 0)
+
+
+@njit(inline="always", **NJIT_OPTIONS)
+def _scores(
+    KIND: int, ISA: int, HEAD_DIM: int, GROUP: int, VALUES: int, keys: int, half: int, q: int,
+    codes: int,
+) -> Any:  # fmt: skip
+    """q · k of sixteen tokens, tokens in the lanes, one entry a head."""
+    scores = block_of(GROUP, simd.zeros())
+    if KIND == 0:
+        for d in range(HEAD_DIM):
+            k = simd.load_bf16_as_f32(keys + 64 * d + 32 * half)
+            scores = block_fma(GROUP, scores, k, q + 4 * d, HEAD_DIM * 4)
+    else:
+        parts = HEAD_DIM // 32
+        scales = codes + GROUP * HEAD_DIM
+        sums = scales + GROUP * parts * 4
+        for part in range(parts):
+            dots = block_minus_sums(GROUP, 7, sums + 4 * part, parts * 4)
+            at = keys + 1024 * part + 512 * half
+            dots = block_dot(ISA, 8, GROUP, 0, 8, dots, at, codes + 32 * part, HEAD_DIM)
+            k_scale = simd.load_bf16_as_f32(keys + VALUES + 64 * part + 32 * half)
+            scaled = block_add_scaled(GROUP, block_of(GROUP, simd.zeros()), dots, k_scale)
+            scores = block_add_rows_scaled(GROUP, scores, scaled, scales + 4 * part, parts * 4)
+    return scores
+
+
+@njit(inline="always", **NJIT_OPTIONS)
+def _keys_at(
+    HEAD_BYTES: int, cache: int, table: int, kv_heads: int, kv_head: int, token: int
+) -> int:
+    """Where the block that holds a token has its keys of a KV head; values come behind them."""
+    block = simd.load_i32(table + 4 * (token // BLOCK_TOKENS))
+    at: int = cache + (block * kv_heads + kv_head) * 2 * HEAD_BYTES
+    return at
+
+
+@njit(inline="always", **NJIT_OPTIONS)
+def _attend(
+    KIND: int, ISA: int, HEAD_DIM: int, GROUP: int, HEAD_BYTES: int, PADDED: int, q: int,
+    codes: int, cache: int, table: int, kv_heads: int, kv_head: int, first: int, last: int,
+    weights: int, state: int,
+) -> None:  # fmt: skip
+    """Leave softmax(q · k) v over tokens first to last in ``state``, not yet divided by the sum of
+    weights: block by block with a running maximum (arXiv:1805.02867).
+    """
+    VALUES, AHEAD = BLOCK_TOKENS * HEAD_DIM, 2 * HEAD_BYTES // HEAD_DIM
+    y, peaks = state, state + GROUP * HEAD_DIM * 4
+    sums = peaks + PADDED
+    corrections = weights + (HEAD_DIM // 32 + 1) * GROUP * 128
+    for h in range(GROUP):
+        simd.store_f32(peaks + 4 * h, np.float32(-1e30))
+        simd.store_f32(sums + 4 * h, np.float32(0))
+    for at in range(y, y + GROUP * HEAD_DIM * 4, 64):
+        simd.store(at, simd.zeros())
+    keys = _keys_at(HEAD_BYTES, cache, table, kv_heads, kv_head, first)
+    for start in range(first, last, 32):
+        count = min(32, last - start)
+        values = keys + HEAD_BYTES
+        following = keys
+        if start + 32 < last:
+            following = _keys_at(HEAD_BYTES, cache, table, kv_heads, kv_head, start + 32)
+        for half in range(2):
+            scores = _scores(KIND, ISA, HEAD_DIM, GROUP, VALUES, keys, half, q, codes)
+            block_store(GROUP, scores, weights + 64 * half, 128, 0)
+        for h in range(GROUP):
+            at = weights + 128 * h
+            one = simd.keep_first(simd.load(at), count)
+            two = simd.keep_first(simd.load(at + 64), count - 16)
+            before = simd.load_f32(peaks + 4 * h)
+            peak = max(before, simd.max_lanes(simd.maximum(one, two)))
+            level = simd.splat_f32(peak)
+            one, two = simd.exp(simd.sub(one, level)), simd.exp(simd.sub(two, level))
+            simd.store(at, one)
+            simd.store(at + 64, two)
+            correction = simd.max_lanes(simd.exp(simd.splat_f32(before - peak)))
+            total = simd.load_f32(sums + 4 * h) * correction
+            total += simd.sum_lanes(simd.add(one, two))
+            simd.store_f32(sums + 4 * h, total)
+            simd.store_f32(peaks + 4 * h, peak)
+            simd.store_f32(corrections + 4 * h, correction)
+            if KIND == 1:
+                # The values' scales go into copies of the weights, one for each 32 dimensions.
+                for part in range(HEAD_DIM // 32):
+                    scales = values + VALUES + 64 * part
+                    into = at + (part + 1) * GROUP * 128
+                    simd.store(into, simd.mul(one, simd.load_bf16_as_f32(scales)))
+                    simd.store(into + 64, simd.mul(two, simd.load_bf16_as_f32(scales + 32)))
+        for d in range(0, HEAD_DIM, 16):
+            # A block takes too long for the hardware to look ahead to the next by itself.
+            for line in range(d * AHEAD, (d + 16) * AHEAD, 64):
+                simd.prefetch_l2(following + line)
+            mixed = block_load(GROUP, y + 4 * d, HEAD_DIM * 4)
+            mixed = block_scale(GROUP, mixed, corrections)
+            if KIND == 0:
+                for token in range(count):
+                    v = simd.load_bf16_as_f32(values + 2 * (HEAD_DIM * token + d))
+                    mixed = block_fma(GROUP, mixed, v, weights + 4 * token, 128)
+            else:
+                scaled = weights + (d // 32 + 1) * GROUP * 128
+                for token in range(count):
+                    v = simd.load_i8_as_f32(values + HEAD_DIM * token + d)
+                    mixed = block_fma(GROUP, mixed, v, scaled + 4 * token, 128)
+            block_store(GROUP, mixed, y + 4 * d, HEAD_DIM * 4, 0)
+        keys = following
+
+
+@njit(inline="always", **NJIT_OPTIONS)
+def _merge(HEAD_DIM: int, GROUP: int, PADDED: int, total: int, part: int) -> None:
+    """Add the state of a later part to the total of those before it."""
+    peaks = GROUP * HEAD_DIM * 4
+    for h in range(GROUP):
+        at = peaks + 4 * h
+        peak = max(simd.load_f32(total + at), simd.load_f32(part + at))
+        old = simd.exp(simd.splat_f32(simd.load_f32(total + at) - peak))
+        new = simd.exp(simd.splat_f32(simd.load_f32(part + at) - peak))
+        for y in range(h * HEAD_DIM * 4, (h + 1) * HEAD_DIM * 4, 64):
+            scaled = simd.mul(simd.load(total + y), old)
+            simd.store(total + y, simd.fma(simd.load(part + y), new, scaled))
+        weight = simd.load_f32(total + at + PADDED) * simd.max_lanes(old)
+        weight += simd.load_f32(part + at + PADDED) * simd.max_lanes(new)
+        simd.store_f32(total + at, peak)
+        simd.store_f32(total + at + PADDED, weight)
+
+
+@njit(inline="always", **NJIT_OPTIONS)
+def _finish(HEAD_DIM: int, GROUP: int, PADDED: int, state: int, out: int) -> None:
+    """Divide by the sums of weights."""
+    sums = state + GROUP * HEAD_DIM * 4 + PADDED
+    for h in range(GROUP):
+        factor = simd.splat_f32(np.float32(1) / simd.load_f32(sums + 4 * h))
+        for at in range(h * HEAD_DIM * 4, (h + 1) * HEAD_DIM * 4, 64):
+            simd.store(out + at, simd.mul(simd.load(state + at), factor))
+
+
+def make_attention(isa: Isa, kv_type: str, head_dim: int, group: int) -> Any:
+    """Softmax(q · k) v over each row's context; where contexts are split, ``merge`` has to
+    follow.
+    """
+    ISA, KIND, HEAD_DIM, GROUP = int(isa), KV_KINDS[kv_type], head_dim, group
+    HEAD_BYTES, PADDED = head_block_bytes(kv_type, head_dim), _padded(group)
+    STATE, WEIGHTS = _state_bytes(head_dim, group), (head_dim // 32 + 1) * group * 128
 
     def attention(args: int, thread: int, threads: int) -> None:
         queries, out = simd.load_i64(args), simd.load_i64(args + 8)
@@ -217,80 +246,62 @@ def make_attention(kv_type: str, head_dim: int, group: int) -> Any:
         tables, table_width = simd.load_i64(args + 32), simd.load_i64(args + 40)
         cache, kv_heads = simd.load_i64(args + 48), simd.load_i64(args + 56)
         rows = simd.load_i64(simd.load_i64(args + 64))
-        weights = simd.load_i64(args + 72) + thread * simd.load_i64(args + 80)
-        peaks = weights + GROUP * 128
-        sums, corrections = peaks + GROUP * 4, peaks + GROUP * 8
+        total = simd.load_i64(args + 72) + thread * simd.load_i64(args + 80)
+        state = simd.load_i64(args + 88)
+        part_state = total + STATE
+        weights = part_state + STATE
+        codes = weights + WEIGHTS + PADDED
+        items, ticket = rows * kv_heads, 0
+        split = _is_split(items, threads)
         # Items of one KV head go to one thread where the numbers allow: its keys stay in that
         # core's cache.
-        for item in range(thread, rows * kv_heads, threads):
+        for item in range(0 if split else thread, items, 1 if split else threads):
             row, kv_head = item // kv_heads, item % kv_heads
             context = simd.load_i32(positions + 4 * row) + 1
             table = tables + 4 * simd.load_i32(sequences + 4 * row) * table_width
-            first_head = (row * kv_heads + kv_head) * GROUP
-            q, y = queries + first_head * HEAD_DIM * 4, out + first_head * HEAD_DIM * 4
-            for h in range(GROUP):
-                simd.store_f32(peaks + 4 * h, np.float32(-1e30))
-                simd.store_f32(sums + 4 * h, np.float32(0))
-                for d in range(0, HEAD_DIM, 16):
-                    simd.store(y + 4 * (h * HEAD_DIM + d), simd.zeros())
-            for start in range(0, context, 32):
-                count = min(32, context - start)
-                block = simd.load_i32(table + 4 * (start // 32))
-                keys = cache + (block * kv_heads + kv_head) * 2 * HEAD_BYTES
-                values = keys + HEAD_BYTES
-                # Scores of sixteen tokens at a time, tokens in the lanes.
-                for half in range(2):
-                    scores = block_of(GROUP, simd.zeros())
-                    if KIND == 0:
-                        for d in range(HEAD_DIM):
-                            k = simd.load_bf16_as_f32(keys + 64 * d + 32 * half)
-                            scores = block_fma(GROUP, scores, k, q + 4 * d, HEAD_DIM * 4)
-                    else:
-                        for part in range(HEAD_DIM // 32):
-                            scale = keys + VALUES + 64 * part + 32 * half
-                            scale_v = simd.load_bf16_as_f32(scale)
-                            for d in range(32 * part, 32 * part + 32):
-                                k = simd.load_i8_as_f32(keys + 32 * d + 16 * half)
-                                k = simd.mul(k, scale_v)
-                                scores = block_fma(GROUP, scores, k, q + 4 * d, HEAD_DIM * 4)
-                    block_store(GROUP, scores, weights + 64 * half, 128, 0)
-                for h in range(GROUP):
-                    at = weights + 128 * h
-                    first = simd.keep_first(simd.load(at), count)
-                    second = simd.keep_first(simd.load(at + 64), count - 16)
-                    before = simd.load_f32(peaks + 4 * h)
-                    peak = max(before, simd.max_lanes(simd.maximum(first, second)))
-                    level = simd.splat_f32(peak)
-                    first, second = (
-                        simd.exp(simd.sub(first, level)),
-                        simd.exp(simd.sub(second, level)),
-                    )
-                    simd.store(at, first)
-                    simd.store(at + 64, second)
-                    correction = simd.max_lanes(simd.exp(simd.splat_f32(before - peak)))
-                    total = simd.load_f32(sums + 4 * h) * correction
-                    total += simd.sum_lanes(simd.add(first, second))
-                    simd.store_f32(sums + 4 * h, total)
-                    simd.store_f32(peaks + 4 * h, peak)
-                    simd.store_f32(corrections + 4 * h, correction)
-                for d in range(0, HEAD_DIM, 16):
-                    mixed = block_load(GROUP, y + 4 * d, HEAD_DIM * 4)
-                    mixed = block_scale(GROUP, mixed, corrections)
-                    for token in range(count):
-                        if KIND == 0:
-                            v = simd.load_bf16_as_f32(values + 2 * (HEAD_DIM * token + d))
-                        else:
-                            at = VALUES + 2 * (HEAD_DIM // 32 * token + d // 32)
-                            v = simd.mul(
-                                simd.load_i8_as_f32(values + HEAD_DIM * token + d),
-                                simd.broadcast_bf16(values + at),
-                            )
-                        mixed = block_fma(GROUP, mixed, v, weights + 4 * token, 128)
-                    block_store(GROUP, mixed, y + 4 * d, HEAD_DIM * 4, 0)
-            for h in range(GROUP):
-                factor = simd.splat_f32(np.float32(1) / simd.load_f32(sums + 4 * h))
-                for d in range(0, HEAD_DIM, 16):
-                    at = y + 4 * (h * HEAD_DIM + d)
-                    simd.store(at, simd.mul(simd.load(at), factor))
+            first_head = item * GROUP * HEAD_DIM * 4
+            q = queries + first_head
+            ready = False
+            for first in range(0, context, PART_TOKENS):
+                into = state if split else (total if first == 0 else part_state)
+                if not split or ticket % threads == thread:
+                    if KIND == 1 and not ready:
+                        _quantize_queries(HEAD_DIM, GROUP, q, codes)
+                        ready = True
+                    _attend(
+                        KIND, ISA, HEAD_DIM, GROUP, HEAD_BYTES, PADDED, q, codes, cache, table,
+                        kv_heads, kv_head, first, min(first + PART_TOKENS, context), weights, into,
+                    )  # fmt: skip
+                    if not split and first > 0:
+                        _merge(HEAD_DIM, GROUP, PADDED, total, part_state)
+                state += STATE
+                ticket += 1
+            if not split:
+                _finish(HEAD_DIM, GROUP, PADDED, total, out + first_head)
 
     return attention
+
+
+def make_merge(head_dim: int, group: int) -> Any:
+    """Join the parts of split contexts, in order; nothing where none were."""
+    HEAD_DIM, GROUP, PADDED = head_dim, group, _padded(group)
+    STATE = _state_bytes(head_dim, group)
+
+    def merge(args: int, thread: int, threads: int) -> None:
+        out, positions = simd.load_i64(args + 8), simd.load_i64(args + 16)
+        kv_heads, rows = simd.load_i64(args + 56), simd.load_i64(simd.load_i64(args + 64))
+        state = simd.load_i64(args + 88)
+        items = rows * kv_heads
+        if _is_split(items, threads):
+            mine, end = share(items, thread, threads)
+            for item in range(end):
+                context = simd.load_i32(positions + 4 * (item // kv_heads)) + 1
+                total = state
+                for _ in range(0, context, PART_TOKENS):
+                    if item >= mine and state != total:
+                        _merge(HEAD_DIM, GROUP, PADDED, total, state)
+                    state += STATE
+                if item >= mine:
+                    _finish(HEAD_DIM, GROUP, PADDED, total, out + item * GROUP * HEAD_DIM * 4)
+
+    return merge

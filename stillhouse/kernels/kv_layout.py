@@ -1,9 +1,12 @@
 """How keys and values lie in a block of the paged cache.
 
 A block holds 32 tokens of every KV head of one layer. Per head, keys lie with the tokens in the
-lanes, (head_dim, 32), so that scores need no sums across lanes; values lie as (32, head_dim). As
-bf16 that is all; as q8_0, int8 codes are followed by bf16 scales for each token and 32 dimensions:
-keys' (head_dim / 32, 32), values' (32, head_dim / 32).
+lanes, so that scores need no sums across lanes; values lie as (32, head_dim).
+
+As bf16 that is all: keys are (head_dim, 32). As q8_0, each token has a bf16 scale for every 32
+dimensions, (head_dim / 32, 32), behind the codes of keys and of values. Keys' codes are unsigned
+(128 more than they mean) and four dimensions share a lane, as byte dot products want:
+(head_dim / 32, 2 halves of the tokens, 8 steps, 16 tokens, 4 dimensions). Values' are int8.
 """
 
 from __future__ import annotations

@@ -87,9 +87,11 @@ class StepBuffers:
         self.tables = tables.reshape(MAX_ROWS, self.table_width)
 
         group = config.num_heads // config.num_kv_heads
-        largest = max(attention.scratch_bytes(group), linear.scratch_bytes(isa))
+        head_dim, context = config.head_dim, config.context_length
+        largest = max(attention.scratch_bytes(head_dim, group), linear.scratch_bytes(isa))
         self.scratch_stride = -(-largest // 4096) * 4096
         self.scratch = allocate(threads * self.scratch_stride)
+        self.partials = allocate(attention.partials_bytes(context, threads, head_dim, group))
 
     def place(self, batch: Batch) -> None:
         """Copy in what the batch says of its rows; their embeddings go to ``hidden``."""

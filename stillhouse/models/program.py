@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stillhouse.kernels import activations, attention, linear, linear_float
+from stillhouse.kernels import activations, attention, linear, linear_float, rotary
 from stillhouse.kernels.activations import NOT_QUANTIZED
 from stillhouse.kernels.compiler import KernelCompiler
 from stillhouse.kernels.isa import Isa
@@ -58,6 +58,7 @@ class ProgramBuilder:
                 _QUANTIZE,
                 self._rope_kernel("bf16"),
                 self._attention_kernel("bf16"),
+                self._merge_kernel(),
                 *(
                     self._linear_kernel(matrix, tiles)
                     for matrix in matrices
@@ -101,7 +102,7 @@ class ProgramBuilder:
             address_of(b.positions), address_of(b.sequences), address_of(b.tables), b.table_width,
             kv.layer_address(layer), config.num_kv_heads,
         )  # fmt: skip
-        rope = attention.RopeArguments(
+        rope = rotary.RopeArguments(
             qkv, self._vector_address(self._biases[layer]),
             self._vector(layer, "attn_q_norm.weight"), self._vector(layer, "attn_k_norm.weight"),
             address_of(b.eps),
@@ -110,7 +111,7 @@ class ProgramBuilder:
         )  # fmt: skip
         mix = attention.AttentionArguments(
             address_of(b.queries), b.mixed.address, *places, address_of(rows),
-            address_of(b.scratch), b.scratch_stride,
+            address_of(b.scratch), b.scratch_stride, address_of(b.partials),
         )  # fmt: skip
         return [
             self._norm(f"blk.{layer}.attn_norm.weight", b.normed, rows, tiles=tiles),
@@ -119,6 +120,7 @@ class ProgramBuilder:
             self._linear(v, b.normed, value_at, b.qkv_width, rows, tiles=tiles),
             self._operation(self._rope_kernel(kv.kv_type), rope),
             self._operation(self._attention_kernel(kv.kv_type), mix),
+            self._operation(self._merge_kernel(), mix),
         ]
 
     def _transform(
@@ -191,12 +193,16 @@ class ProgramBuilder:
     def _rope_kernel(self, kv_type: str) -> Kernel:
         head_dim, group = self._config.head_dim, self._group
         name = f"rope {kv_type} {head_dim} {group}"
-        return name, lambda: attention.make_rope(kv_type, head_dim, group)
+        return name, lambda: rotary.make_rope(kv_type, head_dim, group)
 
     def _attention_kernel(self, kv_type: str) -> Kernel:
         head_dim, group = self._config.head_dim, self._group
-        name = f"attention {kv_type} {head_dim} {group}"
-        return name, lambda: attention.make_attention(kv_type, head_dim, group)
+        name = f"attention {kv_type} {head_dim} {group} {self._isa.label}"
+        return name, lambda: attention.make_attention(self._isa, kv_type, head_dim, group)
+
+    def _merge_kernel(self) -> Kernel:
+        head_dim, group = self._config.head_dim, self._group
+        return f"merge {head_dim} {group}", lambda: attention.make_merge(head_dim, group)
 
     def _qkv_bias(self, layer: int) -> npt.NDArray[np.float32] | None:
         if not self._config.architecture.has_qkv_bias:

@@ -30,10 +30,13 @@ class PagedCache:
             spans = tokens.reshape(BLOCK_TOKENS, -1, 32)
             scales = round_to_bf16(abs(spans).max(axis=2) * (1 + 2**-7) / 127)
             codes = np.rint(spans / np.maximum(scales, 1e-30)[..., np.newaxis]).astype(np.int8)
-            codes = codes.reshape(tokens.shape)
-            both = (codes.T, scales.T) if part == 0 else (codes, scales)
-            place[: codes.size] = both[0].ravel().view(np.uint8)
-            place[codes.size :] = _as_bf16(both[1]).view(np.uint8).ravel()
+            if part == 0:
+                # (2 halves, 16 tokens, spans, 8 steps, 4): a lane is a token's four neighbours.
+                lanes = codes.astype(np.int16).reshape(2, 16, -1, 8, 4).transpose(2, 0, 3, 1, 4)
+                place[: codes.size] = (lanes + 128).astype(np.uint8).ravel()
+            else:
+                place[: codes.size] = codes.view(np.uint8).ravel()
+            place[codes.size :] = _as_bf16(scales.T).view(np.uint8).ravel()
 
     def read(self, block: int, kv_head: int) -> tuple[Floats, Floats]:
         """What a block holds: keys and values (32, head_dim)."""
@@ -41,11 +44,14 @@ class PagedCache:
         if self.kv_type == "bf16":
             return _from_bf16(keys, -1, BLOCK_TOKENS).T, _from_bf16(values, BLOCK_TOKENS, -1)
         size = BLOCK_TOKENS * self.head_dim
-        key_scales = _from_bf16(keys[size:], -1, BLOCK_TOKENS).repeat(32, axis=0)
-        value_scales = _from_bf16(values[size:], BLOCK_TOKENS, -1).repeat(32, axis=1)
-        key_codes = keys[:size].view(np.int8).reshape(-1, BLOCK_TOKENS)
+        key_scales, value_scales = (
+            _from_bf16(part[size:], -1, BLOCK_TOKENS).repeat(32, axis=0).T
+            for part in (keys, values)
+        )
+        lanes = keys[:size].astype(np.int16).reshape(-1, 2, 8, 16, 4) - 128
+        key_codes = lanes.transpose(1, 3, 0, 2, 4).reshape(BLOCK_TOKENS, -1)
         value_codes = values[:size].view(np.int8).reshape(BLOCK_TOKENS, -1)
-        return (key_codes * key_scales).T, value_codes * value_scales
+        return key_codes * key_scales, value_codes * value_scales
 
     def context(
         self, table: npt.NDArray[np.int32], tokens: int, kv_head: int

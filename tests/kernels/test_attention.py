@@ -8,21 +8,26 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from stillhouse.kernels import attention
-from stillhouse.kernels.attention import AttentionArguments, RopeArguments
+from stillhouse.kernels import attention, rotary
+from stillhouse.kernels.attention import PART_TOKENS, AttentionArguments
 from stillhouse.kernels.compiler import KernelCompiler
+from stillhouse.kernels.isa import Isa, detect
+from stillhouse.kernels.rotary import RopeArguments
 from stillhouse.kernels.team import Operation, Program, Team
 from stillhouse.models.config import RopeConfig
 from stillhouse.models.rope import RopeTable
 from tests.kernels.layers import GUARD, address
 from tests.kernels.paged_cache import PagedCache
 from tests.reference.attention import attend, rms_norm, rotate
+from tests.reference.linear import as_quantized
 
 Floats = npt.NDArray[np.float32]
 
 CONTEXTS = (1, 31, 32, 33, 100)
 KV_HEADS, EPS = 2, 1e-6
+LEVELS = [isa for isa in Isa if isa <= min(detect(environment={}), Isa.AVX512_VNNI)]
 in_both_types = pytest.mark.parametrize("kv_type", ["bf16", "q8_0"])
+on_every_level = pytest.mark.parametrize("isa", LEVELS, ids=lambda isa: isa.label)
 
 
 class Step(NamedTuple):
@@ -53,12 +58,15 @@ def step_of(contexts: list[range], seed: int = 0) -> Step:
 class Heads:
     """The kernels of one head shape over a cache of random blocks."""
 
-    def __init__(self, compiler: KernelCompiler, kv_type: str, head_dim: int, group: int) -> None:
+    def __init__(
+        self, compiler: KernelCompiler, kv_type: str, head_dim: int, group: int,
+        isa: Isa = LEVELS[-1], blocks: int = 16,
+    ) -> None:  # fmt: skip
         self.compiler, self.kv_type, self.head_dim, self.group = compiler, kv_type, head_dim, group
-        self.heads = KV_HEADS * group
-        self.cache = PagedCache(kv_type, 16, KV_HEADS, head_dim)
+        self.isa, self.heads = isa, KV_HEADS * group
+        self.cache = PagedCache(kv_type, blocks, KV_HEADS, head_dim)
         rng = np.random.default_rng(1)
-        for block in range(16):
+        for block in range(blocks):
             for kv_head in range(KV_HEADS):
                 keys, values = rng.standard_normal((2, 32, head_dim)).astype(np.float32)
                 self.cache.write(block, kv_head, keys, values)
@@ -66,14 +74,25 @@ class Heads:
     def attend(self, team: Team, queries: Floats, step: Step) -> Floats:
         """The attention kernel: queries, already scaled, and out are (rows, heads, head_dim)."""
         out = np.full((len(queries) + 1, self.heads, self.head_dim), GUARD)
-        stride = -(-attention.scratch_bytes(self.group) // 64) * 64
-        scratch = np.zeros(stride * team.threads, np.uint8)
+        stride = -(-attention.scratch_bytes(self.head_dim, self.group) // 64) * 64
+        scratch = np.full(stride * team.threads + 64, 0x5A, np.uint8)
+        tokens, threads = step.tables.shape[1] * 32, team.threads
+        size = attention.partials_bytes(tokens, threads, self.head_dim, self.group)
+        partials = np.full(size + 64, 0x5A, np.uint8)
         arguments = AttentionArguments(
             address(queries), address(out), address(step.positions), address(step.sequences),
             address(step.tables), step.tables.shape[1], address(self.cache.memory), KV_HEADS,
-            address(step.rows), address(scratch), stride,
+            address(step.rows), address(scratch), stride, address(partials),
         )  # fmt: skip
-        self._run(team, "attention", arguments)
+        shape = self.head_dim, self.group
+        attend = self.compiler.address(
+            f"attention {self.kv_type} {shape} {self.isa.label}",
+            lambda: attention.make_attention(self.isa, self.kv_type, *shape),
+        )
+        merge = self.compiler.address(f"merge {shape}", lambda: attention.make_merge(*shape))
+        team.run(Program([Operation(attend, arguments), Operation(merge, arguments)]))
+        assert (scratch[-64:] == 0x5A).all()
+        assert (partials[-64:] == 0x5A).all()
         assert (out[-1] == GUARD).all(), "wrote past its rows"
         return out[:-1]
 
@@ -92,33 +111,69 @@ class Heads:
             step.tables.shape[1], address(self.cache.memory), KV_HEADS, self.head_dim,
             address(step.rows),
         )  # fmt: skip
-        self._run(team, "rope", arguments)
+        name = f"rope {self.kv_type} {self.head_dim} {self.group}"
+        kernel = self.compiler.address(
+            name, lambda: rotary.make_rope(self.kv_type, self.head_dim, self.group)
+        )
+        team.run(Program([Operation(kernel, arguments)]))
         assert (queries[-1] == GUARD).all(), "wrote past its rows"
         return queries[:-1]
 
-    def _run(self, team: Team, kernel: str, arguments: tuple[int, ...]) -> None:
-        make: Any = {"attention": attention.make_attention, "rope": attention.make_rope}[kernel]
-        shape = self.kv_type, self.head_dim, self.group
-        name = f"{kernel} {self.kv_type} {self.head_dim} {self.group}"
-        team.run(Program([Operation(self.compiler.address(name, lambda: make(*shape)), arguments)]))
+    def twin(self, query: Floats, step: Step, row: int, head: int) -> npt.NDArray[np.float64]:
+        """What attention gives: over a q8_0 cache, queries are rounded to int8 by spans of 32."""
+        context = int(step.positions[row]) + 1
+        table = step.tables[step.sequences[row]]
+        keys, values = self.cache.context(table, context, head // self.group)
+        if self.kv_type == "q8_0":
+            return attend(as_quantized(query[np.newaxis], 32)[0], keys, values, scale=1.0)
+        return attend(query, keys, values, scale=1.0)
 
 
 @in_both_types
-@pytest.mark.parametrize(("head_dim", "group"), [(64, 1), (64, 3), (128, 6), (64, 7), (128, 8)])
+@pytest.mark.parametrize(
+    ("head_dim", "group", "isa"),
+    [
+        (64, 1, LEVELS[-1]),
+        (128, 6, LEVELS[-1]),
+        (128, 8, LEVELS[-1]),
+        *((64, 3, i) for i in LEVELS),
+    ],
+)
 def test_attention_over_shuffled_blocks_equals_the_twin(
-    compiler: KernelCompiler, team: Team, kv_type: str, head_dim: int, group: int
+    compiler: KernelCompiler, team: Team, kv_type: str, head_dim: int, group: int, isa: Isa
 ) -> None:
-    heads = Heads(compiler, kv_type, head_dim, group)
+    heads = Heads(compiler, kv_type, head_dim, group, isa)
     step = step_of([range(context - 1, context) for context in CONTEXTS])
     rng = np.random.default_rng(2)
     # Scaled so that the softmax is neither flat nor all on one token.
     queries = rng.normal(0, 3 / np.sqrt(head_dim), (5, heads.heads, head_dim)).astype(np.float32)
     out = heads.attend(team, queries, step)
-    for row, context in enumerate(CONTEXTS):
+    for row in range(len(CONTEXTS)):
         for head in range(heads.heads):
-            keys, values = heads.cache.context(step.tables[row], context, head // group)
-            twin = attend(queries[row, head], keys, values, scale=1.0)
+            twin = heads.twin(queries[row, head], step, row, head)
             np.testing.assert_allclose(out[row, head], twin, rtol=0, atol=1e-5)
+
+
+@in_both_types
+def test_a_long_context_is_the_same_split_over_threads_or_not(
+    compiler: KernelCompiler, teams: dict[int, Team], kv_type: str
+) -> None:
+    heads = Heads(compiler, kv_type, 64, 3, blocks=2 * PART_TOKENS // 32 + 3)
+    last = 2 * PART_TOKENS + 40
+    # Rows on both sides of a part's border, and so many that two threads do not split them.
+    step = step_of([range(last)])
+    rows = np.array([0, PART_TOKENS - 1, PART_TOKENS, 2 * PART_TOKENS + 33, *range(last - 6, last)])
+    queries = np.random.default_rng(8).normal(0, 0.4, (10, 6, 64)).astype(np.float32)
+    many = Step(rows.astype(np.int32), np.zeros(10, np.int32), step.tables, np.array([10]))
+    together = heads.attend(teams[2], queries, many)
+    for row in range(10):
+        for head in range(heads.heads):
+            twin = heads.twin(queries[row, head], many, row, head)
+            np.testing.assert_allclose(together[row, head], twin, rtol=0, atol=1e-5)
+        one = Step(many.positions[row : row + 1], many.sequences[:1], step.tables, np.array([1]))
+        for team in teams.values():
+            alone = heads.attend(team, queries[row : row + 1], one)
+            np.testing.assert_array_equal(alone[0], together[row])
 
 
 @in_both_types
@@ -130,9 +185,8 @@ def test_scores_far_apart_neither_overflow_nor_vanish(
     queries = np.random.default_rng(3).normal(0, 100, (1, heads.heads, 64)).astype(np.float32)
     out = heads.attend(team, queries, step)
     for head in range(heads.heads):
-        keys, values = heads.cache.context(step.tables[0], 100, head // 3)
         # Scores reach some thousands: their own rounding is 1e-4, and weights move by as much.
-        twin = attend(queries[0, head], keys, values, scale=1.0)
+        twin = heads.twin(queries[0, head], step, 0, head)
         np.testing.assert_allclose(out[0, head], twin, rtol=0, atol=2e-3)
 
 
