@@ -18,6 +18,8 @@ from dataclasses import dataclass
 
 PANEL_ROWS = 16
 CHUNK = 32
+WHOLE_ROW = 0
+"""A span of all columns: a panel is then one record, scales and offsets before its chunks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,8 @@ class Layout:
     @property
     def codes_at(self) -> int:
         """Where the code chunks begin: behind the scales and as many minima."""
+        if self.span == WHOLE_ROW:
+            return 2 * PANEL_ROWS * self.scale_bytes
         header = self.minima_at
         if self.has_minima:
             header += header - self.scales_at
@@ -75,6 +79,8 @@ class Layout:
 
     def packed_bytes(self, rows: int, columns: int) -> int:
         """Size of a packed matrix; rows are filled up to a multiple of sixteen."""
+        if self.span == WHOLE_ROW:
+            return -(-rows // PANEL_ROWS) * (self.codes_at + columns // CHUNK * self.chunk_bytes)
         return -(-rows // PANEL_ROWS) * (columns // self.span) * self.record_bytes
 
 
@@ -87,6 +93,10 @@ B5 = Layout("b5", 5, 32, 32, offset=16)
 B5M = Layout("b5m", 5, 32, 32, has_minima=True)
 B8 = Layout("b8", 8, 32, 32, offset=128)
 WIDE = Layout("wide", 8, 16, 32, offset=128, has_minima=True, scale_bytes=4)
+# For model folders: scales that no float16 holds, and one scale for a whole row.
+B4F = Layout("b4f", 4, 32, 32, offset=8, scale_bytes=4)
+B4MF = Layout("b4mf", 4, 32, 32, has_minima=True, scale_bytes=4)
+C8 = Layout("c8", 8, CHUNK, WHOLE_ROW, offset=128, scale_bytes=4)
 
 BY_ENCODING: dict[str, Layout] = {
     "Q4_K": K4,

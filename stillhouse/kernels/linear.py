@@ -7,9 +7,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from stillhouse.kernels import linear_block, linear_superblock, linear_tiles
+from stillhouse.kernels import linear_block, linear_row, linear_superblock, linear_tiles
 from stillhouse.kernels.isa import Isa
-from stillhouse.kernels.layouts import Layout
+from stillhouse.kernels.layouts import WHOLE_ROW, Layout
 
 
 class LinearArguments(NamedTuple):
@@ -42,8 +42,15 @@ def uses_tiles(isa: Isa) -> bool:
     return isa >= Isa.AMX
 
 
+def has_tiles(layout: Layout) -> bool:
+    """Whether there is a kernel on matrix tiles for the layout; others use that for bytes."""
+    return layout.span != WHOLE_ROW
+
+
 def make_matmul(isa: Isa, layout: Layout, *, tiles: bool) -> Callable[[], Any]:
     """A maker for KernelCompiler.address: any number of rows, as int8 or, on ``tiles``, as bf16."""
+    if layout.span == WHOLE_ROW:
+        return lambda: linear_row.make_matmul(isa)
     if tiles:
         return lambda: linear_tiles.make_matmul(isa, layout)
     family = linear_superblock if layout.integer_scales else linear_block

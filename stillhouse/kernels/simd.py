@@ -247,6 +247,13 @@ shift_left = operation("vi>v")(lambda b, v, n: b.shl(v, splat(b, b.trunc(n, _I32
 shift_right = operation("vi>v")(lambda b, v, n: b.lshr(v, splat(b, b.trunc(n, _I32), _INTS)))
 to_f32 = operation("v>v")(lambda b, v: b.sitofp(v, _FLOATS))
 
+
+@operation("vi>v")
+def minimum_i32(builder: Any, v: Any, n: Any) -> Any:
+    limit = splat(builder, builder.trunc(n, _I32), _INTS)
+    return builder.select(builder.icmp_signed("<", v, limit), v, limit)
+
+
 # ---- floats ----
 
 add = operation("vv>v")(lambda b, x, y: b.fadd(*_floats(b, x, y)))

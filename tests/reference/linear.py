@@ -31,6 +31,17 @@ def as_quantized(x: Floats, span: int) -> npt.NDArray[np.float64]:
     return codes * np.repeat(scales, span, axis=1).astype(np.float64)
 
 
+def quantize_rows(x: Floats) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
+    """Float32 (rows, columns) to codes and one scale a row, as compressed-tensors rounds tokens.
+
+    scale = max|x| / 127.5, and codes are cut off at 127; a row of zeros has float32's epsilon.
+    """
+    scales = np.abs(x).max(axis=1).astype(np.float32) / np.float32(127.5)
+    scales[scales == 0] = np.finfo(np.float32).eps
+    codes = np.rint(x / scales[:, np.newaxis])
+    return np.minimum(codes, 127).astype(np.int8), scales
+
+
 def round_to_bf16(x: Floats) -> npt.NDArray[np.float32]:
     """The nearest bfloat16, ties to even, as a float32. Finite values only."""
     bits = np.ascontiguousarray(x, np.float32).view(np.uint32).astype(np.uint64)
