@@ -20,7 +20,7 @@ from pathlib import Path
 from random import Random
 from struct import pack
 
-from stillhouse.checkpoints import Checkpoint, open_gguf
+from stillhouse.checkpoints import Checkpoint, EncodedTensor, open_gguf
 from stillhouse.encodings import ENCODINGS
 from stillhouse.errors import BadCheckpoint
 
@@ -126,6 +126,7 @@ def read_all(checkpoint: Checkpoint) -> None:
     for key in checkpoint.metadata:
         _ = checkpoint.metadata[key]
     for weights in checkpoint.tensors.values():
+        assert isinstance(weights, EncodedTensor)
         if weights.num_bytes < 1 << 16:
             weights.decode()
         elif weights.shape[-1] < 1 << 20:
@@ -190,7 +191,8 @@ def damage_in_place(path: Path, length: int, random: Random) -> Callable[[], Non
 def header_bytes(model: Path) -> int:
     """Where the data of a real model begin."""
     with open_gguf(model) as checkpoint:
-        return min(weights.start for weights in checkpoint.tensors.values())
+        tensors = checkpoint.tensors.values()
+        return min(weights.start for weights in tensors if isinstance(weights, EncodedTensor))
 
 
 def copy_header(model: Path, folder: Path) -> Path:

@@ -8,23 +8,26 @@ from contextlib import suppress
 from types import MappingProxyType
 from typing import Self
 
+from stillhouse.checkpoints.compressed import CompressedTensor
 from stillhouse.checkpoints.metadata import MetaValue
 from stillhouse.checkpoints.tensor import EncodedTensor
+
+Tensor = EncodedTensor | CompressedTensor
 
 
 class Checkpoint:
     """An open model. A context manager; its tensors are good until it closes.
 
     Attributes:
-        metadata: what the model says about itself; stays good after closing.
-        tensors: by name, in the order of the file.
+        metadata: what the model says about itself, in GGUF's words; stays good after closing.
+        tensors: by GGUF's names, in the order of the file.
         file_bytes: the size of all its files.
     """
 
     def __init__(
         self,
         metadata: Mapping[str, MetaValue],
-        tensors: Mapping[str, EncodedTensor],
+        tensors: Mapping[str, Tensor],
         files: Iterable[mmap.mmap],
     ) -> None:
         self.metadata = metadata

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import mmap
 import re
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 from stillhouse.checkpoints.checkpoint import Checkpoint
 from stillhouse.checkpoints.cursor import Cursor, shown
 from stillhouse.checkpoints.gguf_header import GgufHeader, check_extents, read_header
+from stillhouse.checkpoints.mapped_files import map_file, naming
 from stillhouse.checkpoints.metadata import Metadata
 from stillhouse.checkpoints.tensor import EncodedTensor
-from stillhouse.errors import BadCheckpoint, ModelNotFound
+from stillhouse.errors import BadCheckpoint
 
 _PART_NAME = re.compile(r"(.+)-(\d{5})-of-(\d{5})\.gguf")
 
@@ -33,8 +33,8 @@ def open_gguf(path: Path) -> Checkpoint:
         tensors: dict[str, EncodedTensor] = {}
         paths = _part_paths(path)
         for number, part in enumerate(paths):
-            file = opened.enter_context(_map(part))
-            with _naming(part):
+            file = opened.enter_context(map_file(part))
+            with naming(part):
                 header = read_header(Cursor(file))
                 _check_split(header.metadata, number, len(paths))
                 check_extents(header.tensors, len(file))
@@ -42,7 +42,7 @@ def open_gguf(path: Path) -> Checkpoint:
             headers.append(header)
             files.append(file)
         metadata = headers[0].metadata
-        with _naming(path):
+        with naming(path):
             total = metadata.integer("split.tensors.count", len(tensors))
             if total != len(tensors):
                 raise BadCheckpoint(f"its parts hold {len(tensors)} tensors, not {total}")
@@ -55,7 +55,7 @@ def read_gguf_metadata(path: Path) -> Metadata:
 
     Raises as ``open_gguf`` does, but for what concerns data and other parts.
     """
-    with _map(path) as file, _naming(path):
+    with map_file(path) as file, naming(path):
         return read_header(Cursor(file)).metadata
 
 
@@ -89,26 +89,3 @@ def _add_tensors(tensors: dict[str, EncodedTensor], header: GgufHeader, file: mm
         if name in tensors:
             raise BadCheckpoint(f"tensor {shown(name)} is in an earlier part too")
         tensors[name] = EncodedTensor(name, shape, encoding, file, start)
-
-
-def _map(path: Path) -> mmap.mmap:
-    if not path.exists():
-        raise ModelNotFound(f"{path}: no such file")
-    if not path.is_file():  # opening a pipe would wait forever
-        raise BadCheckpoint(f"{path.name} is not a regular file")
-    try:
-        with path.open("rb") as file:
-            if path.stat().st_size == 0:
-                raise BadCheckpoint(f"{path.name} is empty", hint="pull the model again")
-            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    except OSError as error:
-        raise BadCheckpoint(f"{path.name} cannot be read: {error.strerror}") from error
-
-
-@contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Put the file's name before what is wrong with it."""
-    try:
-        yield
-    except BadCheckpoint as error:
-        raise BadCheckpoint(f"{path.name}: {error.message}", hint=error.hint) from error

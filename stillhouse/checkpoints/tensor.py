@@ -38,6 +38,11 @@ class EncodedTensor:
         return prod(self.shape) // self.encoding.block_size * self.encoding.block_bytes
 
     @property
+    def format_name(self) -> str:
+        """For people: "Q4_K"."""
+        return self.encoding.name
+
+    @property
     def raw(self) -> npt.NDArray[np.uint8]:
         """Its bytes as (rows, row_bytes) uint8, read-only, not copied; a vector is one row."""
         flat = np.frombuffer(self.file, np.uint8, self.num_bytes, self.start)

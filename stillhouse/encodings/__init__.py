@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stillhouse.encodings import i_quants, k_quants, legacy, low_bit, microscaling, plain
+from stillhouse.encodings import float8, i_quants, k_quants, legacy, low_bit, microscaling, plain
 from stillhouse.encodings.encoding import AffineBlocks, Encoding
 from stillhouse.errors import BadCheckpoint
 
@@ -45,12 +45,14 @@ ENCODINGS: tuple[Encoding, ...] = (
     microscaling.MXFP4(),
     microscaling.NVFP4(),
 )
-_BY_NAME = {encoding.name: encoding for encoding in ENCODINGS}
+"""Those of GGUF files."""
+
+_BY_NAME = {encoding.name: encoding for encoding in (*ENCODINGS, float8.F8_E4M3())}
 _BY_GGML_TYPE = {encoding.ggml_type: encoding for encoding in ENCODINGS}
 
 
 def by_name(name: str) -> Encoding:
-    """Find a format by ggml's name for it, as "Q4_K". Raises BadCheckpoint."""
+    """Find a format by ggml's name for it, as "Q4_K", or F8_E4M3. Raises BadCheckpoint."""
     if name not in _BY_NAME:
         raise BadCheckpoint(f"{name!r} is not a tensor type", hint=f"known: {', '.join(_BY_NAME)}")
     return _BY_NAME[name]

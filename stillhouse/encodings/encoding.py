@@ -42,7 +42,7 @@ class Encoding(ABC):
     """
 
     name: ClassVar[str]
-    ggml_type: ClassVar[int]
+    ggml_type: ClassVar[int | None]  # None: no GGUF file holds it
     block_size: ClassVar[int]
     block_bytes: ClassVar[int]
     is_float: ClassVar[bool] = False

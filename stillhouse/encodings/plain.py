@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from stillhouse.encodings.encoding import AffineBlocks, Bytes, Encoding, Floats
 
@@ -80,3 +81,17 @@ class I64(_Integer):
     """Signed 64-bit integers; decoded to the nearest float32."""
 
     name, ggml_type, block_bytes, dtype = "I64", 27, 8, "<i8"
+
+
+def bf16_bits(values: Floats) -> npt.NDArray[np.uint16]:
+    """The nearest bfloat16 of each number, ties to even, as its bits; not a number stays so."""
+    bits = np.ascontiguousarray(values).view(np.uint32)
+    rounded = bits + (0x7FFF + (bits >> 16 & 1)).astype(np.uint32)
+    return (np.where(np.isnan(values), 0x7FC00000, rounded) >> 16).astype(np.uint16)
+
+
+def round_to(name: str, values: Floats) -> Floats:
+    """Each number as the nearest of a float type (F32, F16 or BF16), in float32."""
+    if name == "BF16":
+        return (bf16_bits(values).astype(np.uint32) << 16).view(np.float32)
+    return values.astype(np.float16).astype(np.float32) if name == "F16" else values

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from stillhouse.kernels import amx, attention, linear
 from stillhouse.kernels.activations import NOT_QUANTIZED, Forms, QuantizedBuffer, QuantizedRows
 from stillhouse.kernels.isa import Isa
+from stillhouse.kernels.layouts import WHOLE_ROW
 from stillhouse.kernels.memory import allocate
 from stillhouse.models.batch import BLOCK_TOKENS, Batch
 from stillhouse.models.config import ModelConfig
@@ -35,9 +36,13 @@ class LinearInput:
 
     def __init__(self, columns: int, readers: Sequence[Matrix], *, tiles: bool) -> None:
         self.values = rows_of(columns)
-        spans = {matrix.layout.span for matrix in readers if matrix.layout is not None}
-        self._buffers = {span: QuantizedBuffer(MAX_ROWS, columns, span) for span in spans}
-        self._bf16 = allocate(MAX_ROWS * columns * 2) if tiles and spans else None
+        layouts = {matrix.layout for matrix in readers if matrix.layout is not None}
+        self._buffers = {
+            span: QuantizedBuffer(MAX_ROWS, columns, columns if span == WHOLE_ROW else span)
+            for span in {layout.span for layout in layouts}
+        }
+        reads_bf16 = tiles and any(map(linear.has_tiles, layouts))
+        self._bf16 = allocate(MAX_ROWS * columns * 2) if reads_bf16 else None
 
     @property
     def address(self) -> int:
@@ -49,7 +54,7 @@ class LinearInput:
         return 0 if self._bf16 is None else address_of(self._bf16)
 
     def quantized(self, span: int) -> QuantizedRows:
-        """The rows as int8 with a scale for each ``span`` columns."""
+        """The rows as int8 with a scale for each ``span`` columns, or for a WHOLE_ROW."""
         buffer = self._buffers.get(span)
         return NOT_QUANTIZED if buffer is None else buffer.rows
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 from stillhouse.errors import BadCheckpoint
 
 RopeKind = Literal["interleaved", "half"]
-RopeScaling = Literal["none", "linear", "yarn"]
+RopeScaling = Literal["none", "linear", "yarn", "llama3"]
+_Choice = TypeVar("_Choice", bound=str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,8 @@ class Architecture:
     """What sets one decoder apart from the others; the rest they share.
 
     GGUF files of `llama` hold query and key rows permuted so that the pairs that rope turns are
-    neighbours (2i with 2i + 1: "interleaved"); the Qwens' pair i with i + dim/2 ("half").
+    neighbours (2i with 2i + 1: "interleaved"); the Qwens' pair i with i + dim/2 ("half"), and so
+    does llama in folders of safetensors.
     """
 
     name: str
@@ -46,8 +48,10 @@ class RopeConfig:
     Pair i of `dim` / 2 turns by position * base^(-2i / dim) radians. "linear" divides that by
     `factor`. "yarn" (arXiv:2309.00071) does so for pairs that make fewer than `beta_slow` turns in
     `original_context` tokens, leaves those above `beta_fast` alone, blends between, and multiplies
-    cosines and sines by `attention_factor` * (1 + 0.1 ln factor). Llama 3's scaling is no kind of
-    its own: its files hold a divisor for each pair in the tensor `rope_freqs.weight`.
+    cosines and sines by `attention_factor` * (1 + 0.1 ln factor). "llama3" divides pairs that make
+    fewer than `low_turns` turns in `original_context` tokens, leaves those above `high_turns`
+    alone, and blends between. GGUF files say it otherwise: a divisor for each pair, in the tensor
+    `rope_freqs.weight`.
     """
 
     kind: RopeKind
@@ -59,6 +63,8 @@ class RopeConfig:
     attention_factor: float = 1.0
     beta_fast: float = 32.0
     beta_slow: float = 1.0
+    low_turns: float = 1.0
+    high_turns: float = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,25 +159,37 @@ def _rope(
     if dim % 2:
         raise BadCheckpoint(f"{dim} rotary dimensions are odd, and they turn in pairs")
     base = keys.number("rope.freq_base", 1.0, 1e12, default=10_000.0)
-    scaling = keys.choice("rope.scaling.type", ("none", "linear", "yarn"))
+    kinds: tuple[RopeKind, ...] = ("interleaved", "half")
+    kind = keys.choice("rope.pairing", kinds, default=architecture.rope_kind)
+    scalings: tuple[RopeScaling, ...] = ("none", "linear", "yarn", "llama3")
+    scaling = keys.choice("rope.scaling.type", scalings, default="none")
     factor = keys.number("rope.scaling.factor", 0.0, 1e4, default=1.0)
     if scaling == "none" or factor == 1.0:
-        return RopeConfig(architecture.rope_kind, dim, base)
+        return RopeConfig(kind, dim, base)
     if scaling == "linear":
-        return RopeConfig(architecture.rope_kind, dim, base, "linear", factor)
+        return RopeConfig(kind, dim, base, "linear", factor)
+    original_context = keys.count(
+        "rope.scaling.original_context_length", _MAX_CONTEXT, default=context_length
+    )
+    if scaling == "llama3":
+        low = keys.number("rope.scaling.low_freq_factor", 0.0, 1e6)
+        high = keys.number("rope.scaling.high_freq_factor", 0.0, 1e6)
+        if low >= high:
+            raise BadCheckpoint(f"llama3's low_freq_factor {low:g} is not below {high:g}")
+        return RopeConfig(
+            kind, dim, base, "llama3", factor, original_context, low_turns=low, high_turns=high
+        )
     beta_fast = keys.number("rope.scaling.yarn_beta_fast", 0.0, 1e6, default=32.0)
     beta_slow = keys.number("rope.scaling.yarn_beta_slow", 0.0, 1e6, default=1.0)
     if beta_slow >= beta_fast:
         raise BadCheckpoint(f"yarn's beta_slow {beta_slow:g} is not below beta_fast {beta_fast:g}")
     return RopeConfig(
-        architecture.rope_kind,
+        kind,
         dim,
         base,
         "yarn",
         factor,
-        original_context=keys.count(
-            "rope.scaling.original_context_length", _MAX_CONTEXT, default=context_length
-        ),
+        original_context,
         attention_factor=keys.number("rope.scaling.attn_factor", 0.0, 1e3, default=1.0),
         beta_fast=beta_fast,
         beta_slow=beta_slow,
@@ -212,8 +230,8 @@ class _Keys:
             )
         return float(value)
 
-    def choice(self, key: str, known: tuple[RopeScaling, ...]) -> RopeScaling:
-        value = self._metadata.get(f"{self._prefix}.{key}", known[0])
+    def choice(self, key: str, known: tuple[_Choice, ...], *, default: _Choice) -> _Choice:
+        value = self._metadata.get(f"{self._prefix}.{key}", default)
         for name in known:
             if value == name:
                 return name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from stillhouse.checkpoints import Checkpoint
+from stillhouse.checkpoints import Checkpoint, EncodedTensor
 from stillhouse.kernels.isa import Isa, detect
 from stillhouse.models.config import ModelConfig
 from stillhouse.models.decoder import Decoder, Progress
@@ -30,10 +30,12 @@ def load_model(
     )
     count = threads or os.cpu_count() or 1
     weights = pack_weights(config, tensors, threads=count, progress=progress)
+    embeddings = tensors["token_embd.weight"]
+    assert isinstance(embeddings, EncodedTensor), "only linear modules are read as compressed"
     return Decoder(
         config,
         weights,
-        tensors["token_embd.weight"],
+        embeddings,
         threads=count,
         isa=detect() if isa is None else isa,
         progress=progress,

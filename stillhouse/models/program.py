@@ -12,10 +12,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stillhouse.kernels import activations, attention, linear, linear_float, rotary
+from stillhouse.kernels import (
+    activations,
+    activations_by_row,
+    attention,
+    linear,
+    linear_float,
+    linear_float8,
+    rotary,
+)
 from stillhouse.kernels.activations import NOT_QUANTIZED
 from stillhouse.kernels.compiler import KernelCompiler
 from stillhouse.kernels.isa import Isa
+from stillhouse.kernels.layouts import C8, WHOLE_ROW
 from stillhouse.kernels.team import Operation, Program
 from stillhouse.models.buffers import LinearInput, StepBuffers, address_of
 from stillhouse.models.config import ModelConfig
@@ -51,11 +60,13 @@ class ProgramBuilder:
     def kernels(self) -> dict[str, Callable[[], Any]]:
         """Every kernel that the model's programs call with a bf16 cache, the usual one."""
         matrices = self._weights.matrices.values()
+        layouts = {matrix.layout for matrix in matrices}
         return dict(
             [
                 _NORM,
                 _GATE,
                 _QUANTIZE,
+                *([_QUANTIZE_ROWS] if C8 in layouts else []),
                 self._rope_kernel("bf16"),
                 self._attention_kernel("bf16"),
                 self._merge_kernel(),
@@ -88,6 +99,7 @@ class ProgramBuilder:
             [
                 *self._transform(self._config.num_layers - 1, rows, tiles=tiles),
                 self._norm("output_norm.weight", b.final, rows, tiles=tiles),
+                *self._by_row(b.final, head.columns, rows),
                 self._linear(head, b.final, logits, head.panels * 16, rows, tiles=tiles),
             ]
         )
@@ -115,6 +127,7 @@ class ProgramBuilder:
         )  # fmt: skip
         return [
             self._norm(f"blk.{layer}.attn_norm.weight", b.normed, rows, tiles=tiles),
+            *self._by_row(b.normed, q.columns, rows),
             self._linear(q, b.normed, qkv, b.qkv_width, rows, tiles=tiles, wait=False),
             self._linear(k, b.normed, key_at, b.qkv_width, rows, tiles=tiles, wait=False),
             self._linear(v, b.normed, value_at, b.qkv_width, rows, tiles=tiles),
@@ -137,11 +150,14 @@ class ProgramBuilder:
         activate = (b.gate.address, up_at, gate.rows, count, *b.gate.forms(tiles=tiles))
         return [
             self._operation(_QUANTIZE, quantize),
+            *self._by_row(b.mixed, output.columns, rows),
             self._linear(output, b.mixed, hidden, output.rows, rows, tiles=tiles, accumulate=True),
             self._norm(f"blk.{layer}.ffn_norm.weight", b.normed, rows, tiles=tiles),
+            *self._by_row(b.normed, gate.columns, rows),
             self._linear(gate, b.normed, b.gate.address, gate.rows, rows, tiles=tiles, wait=False),
             self._linear(up, b.normed, up_at, up.rows, rows, tiles=tiles),
             self._operation(_GATE, activate),
+            *self._by_row(b.gate, down.columns, rows),
             self._linear(down, b.gate, hidden, down.rows, rows, tiles=tiles, accumulate=True),
         ]
 
@@ -165,6 +181,17 @@ class ProgramBuilder:
         )  # fmt: skip
         return self._operation(_NORM, arguments)
 
+    def _by_row(self, x: LinearInput, columns: int, rows: npt.NDArray[np.int64]) -> list[Operation]:
+        """Rows as int8 with a scale for all their columns, where a matrix reads them so.
+
+        An operation of its own, as the scale waits for the whole row.
+        """
+        form = x.quantized(WHOLE_ROW)
+        if form == NOT_QUANTIZED:
+            return []
+        arguments = (x.address, columns, address_of(rows), *form)
+        return [self._operation(_QUANTIZE_ROWS, arguments)]
+
     def _linear(
         self, matrix: Matrix, x: LinearInput, out: int, out_width: int,
         rows: npt.NDArray[np.int64], *, tiles: bool, accumulate: bool = False, wait: bool = True,
@@ -172,7 +199,7 @@ class ProgramBuilder:
         b = self._buffers
         if matrix.layout is None:
             source = NOT_QUANTIZED._replace(codes=x.address)
-        elif tiles:
+        elif tiles and linear.has_tiles(matrix.layout):
             configuration = address_of(b.tile_configuration)
             source = NOT_QUANTIZED._replace(codes=x.bf16_address, scales=configuration)
         else:
@@ -184,10 +211,15 @@ class ProgramBuilder:
         return self._operation(self._linear_kernel(matrix, tiles), arguments, wait)
 
     def _linear_kernel(self, matrix: Matrix, tiles: bool) -> Kernel:
-        layout, encoding = matrix.layout, matrix.encoding
+        layout, encoding = matrix.layout, matrix.form.encoding
+        if layout is None and encoding == linear_float8.ENCODING:
+            shared = matrix.form.scale_columns
+            name = f"linear {encoding} {shared} {self._isa.label}"
+            return name, lambda: linear_float8.make_matmul(self._isa, shared)
         if layout is None:
             return f"linear {encoding}", lambda: linear_float.make_matmul(encoding)
-        name = f"matmul {layout.name} {'tiles' if tiles else self._isa.label}"
+        level = "tiles" if tiles and linear.has_tiles(layout) else self._isa.label
+        name = f"matmul {layout.name} {level}"
         return name, linear.make_matmul(self._isa, layout, tiles=tiles)
 
     def _rope_kernel(self, kv_type: str) -> Kernel:
@@ -221,3 +253,4 @@ class ProgramBuilder:
 _NORM: Kernel = ("norm", activations.make_norm)
 _GATE: Kernel = ("gate", activations.make_gate)
 _QUANTIZE: Kernel = ("quantize", activations.make_quantize)
+_QUANTIZE_ROWS: Kernel = ("quantize rows", activations_by_row.make_quantize_rows)

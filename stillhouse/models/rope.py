@@ -18,7 +18,8 @@ def angles_per_position(
 
     ``factors``: divisors for each pair, as Llama 3's files hold them (tensor
     ``rope_freqs.weight``). YaRN as in arXiv:2309.00071: fast pairs keep their speed, slow ones are
-    divided, those between are mixed.
+    divided, those between are mixed. Llama 3's own rule (transformers,
+    ``_compute_llama3_parameters``) does the same with other limits.
     """
     pairs = np.arange(rope.dim // 2)
     angles = rope.base ** (-2.0 * pairs / rope.dim)
@@ -34,6 +35,10 @@ def angles_per_position(
         low, high = max(np.floor(low), 0.0), min(np.ceil(high), rope.dim - 1.0)
         slow = np.clip((pairs - low) / max(high - low, 0.001), 0.0, 1.0)
         angles = angles / rope.factor * slow + angles * (1 - slow)
+    if rope.scaling == "llama3":
+        turned = rope.original_context * angles / (2 * np.pi)
+        fast = np.clip((turned - rope.low_turns) / (rope.high_turns - rope.low_turns), 0.0, 1.0)
+        angles = angles / rope.factor * (1 - fast) + angles * fast
     return np.asarray(angles, np.float64)
 
 

@@ -5,38 +5,37 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from stillhouse.checkpoints import EncodedTensor
+from stillhouse.checkpoints import Tensor
 from stillhouse.errors import BadCheckpoint
 from stillhouse.kernels.layouts import PANEL_ROWS, Layout
-from stillhouse.kernels.linear_float import VALUE_BYTES
 from stillhouse.kernels.memory import allocate
-from stillhouse.kernels.packing import layout_for, pack_panels
 from stillhouse.models.config import ModelConfig
+from stillhouse.models.packed_forms import PackedForm, form_of, pack, rows_columns
 
 _ROPE_FACTORS = "rope_freqs.weight"  # Llama 3's, where the file has them
-_Bits = npt.NDArray[np.unsignedinteger[Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class Matrix:
-    """A packed matrix: y (rows) = W (rows, columns) x (columns).
-
-    ``layout`` says how it is packed; None for floats, whose ``encoding`` then names the kernel.
-    """
+    """A packed matrix: y (rows) = W (rows, columns) x (columns)."""
 
     name: str
     rows: int
     columns: int
-    layout: Layout | None
-    encoding: str
+    form: PackedForm
     address: int
-    size_bytes: int
+
+    @property
+    def layout(self) -> Layout | None:
+        return self.form.layout
+
+    @property
+    def size_bytes(self) -> int:
+        return self.form.size_bytes
 
     @property
     def panels(self) -> int:
@@ -47,11 +46,9 @@ class Matrix:
 class _Plan:
     """A tensor and where its panels will lie."""
 
-    tensor: EncodedTensor
-    layout: Layout | None
-    encoding: str  # for plain numbers: the type kept, F32 for what has no kernel of its own
+    tensor: Tensor
+    form: PackedForm
     start: int
-    size_bytes: int
 
 
 class Weights:
@@ -85,7 +82,7 @@ class Weights:
 
 def pack_weights(
     config: ModelConfig,
-    tensors: Mapping[str, EncodedTensor],
+    tensors: Mapping[str, Tensor],
     *,
     threads: int,
     progress: Callable[[str, int, int], None] | None = None,
@@ -105,15 +102,16 @@ def pack_weights(
         _check(tensors, name, shape)
     plans, start = [], 0
     for name in shapes:
-        tensor = tensors[name]
-        size_bytes, layout, encoding = _packed_form(tensor)
-        plans.append(_Plan(tensor, layout, encoding, start, size_bytes))
-        start += -(-size_bytes // 4096) * 4096
+        form = form_of(tensors[name])
+        plans.append(_Plan(tensors[name], form, start))
+        start += -(-form.size_bytes // 4096) * 4096
     arena = allocate(start + 65536)  # kernels prefetch past a matrix's end
     total_bytes, done_bytes = sum(plan.tensor.num_bytes for plan in plans), 0
     with ThreadPoolExecutor(threads) as pool:
         for plan in plans:
-            _pack(config, plan, arena[plan.start : plan.start + plan.size_bytes], pool, threads)
+            out = arena[plan.start : plan.start + plan.form.size_bytes]
+            order = _row_order(config, plan.tensor.name)
+            pack(plan.tensor, plan.form, order, out, pool, threads)
             plan.tensor.release()
             done_bytes += plan.tensor.num_bytes
             if progress is not None:
@@ -122,11 +120,9 @@ def pack_weights(
     matrices = {
         plan.tensor.name: Matrix(
             plan.tensor.name,
-            *_rows_columns(plan.tensor),
-            plan.layout,
-            plan.encoding,
+            *rows_columns(plan.tensor),
+            plan.form,
             base + plan.start,
-            plan.size_bytes,
         )
         for plan in plans
     }
@@ -180,7 +176,7 @@ def head_name(config: ModelConfig) -> str:
     return "token_embd.weight" if config.tied_embeddings else "output.weight"
 
 
-def _check(tensors: Mapping[str, EncodedTensor], name: str, shape: Sequence[int]) -> None:
+def _check(tensors: Mapping[str, Tensor], name: str, shape: Sequence[int]) -> None:
     if name not in tensors:
         raise BadCheckpoint(f"the file has no tensor {name}")
     tensor = tensors[name]
@@ -190,55 +186,6 @@ def _check(tensors: Mapping[str, EncodedTensor], name: str, shape: Sequence[int]
         raise BadCheckpoint(
             f"tensor {name} is {tensor.shape}: columns go by 32 here, and rows by {PANEL_ROWS}"
         )
-
-
-def _rows_columns(tensor: EncodedTensor) -> tuple[int, int]:
-    rows, columns = tensor.shape
-    return rows, columns
-
-
-def _packed_form(tensor: EncodedTensor) -> tuple[int, Layout | None, str]:
-    rows, columns = _rows_columns(tensor)
-    if tensor.encoding.block_size > 1:
-        layout = layout_for(tensor.encoding)
-        return layout.packed_bytes(rows, columns), layout, tensor.encoding.name
-    kept = tensor.encoding.name if tensor.encoding.name in VALUE_BYTES else "F32"
-    return -(-rows // PANEL_ROWS) * PANEL_ROWS * columns * VALUE_BYTES[kept], None, kept
-
-
-def _pack(
-    config: ModelConfig,
-    plan: _Plan,
-    out: npt.NDArray[np.uint8],
-    pool: ThreadPoolExecutor,
-    threads: int,
-) -> None:
-    raw = plan.tensor.raw
-    order = _row_order(config, plan.tensor.name)
-    if order is not None:
-        raw = raw[order]
-    rows, columns = _rows_columns(plan.tensor)
-    panels = -(-rows // PANEL_ROWS)
-    if plan.layout is None:
-        if plan.encoding != plan.tensor.encoding.name:
-            numbers = plan.tensor.encoding.decode(raw.reshape(rows * columns, -1))
-            raw = numbers.reshape(rows, columns).view(np.uint8)
-        _pack_floats(raw.view(f"u{VALUE_BYTES[plan.encoding]}"), out, panels)
-        return
-    edges = [panels * n // threads for n in range(threads + 1)]
-    jobs = [
-        pool.submit(pack_panels, plan.tensor.encoding, raw, columns, out, first, last)
-        for first, last in pairwise(edges)
-    ]
-    for job in jobs:
-        job.result()
-
-
-def _pack_floats(values: _Bits, out: npt.NDArray[np.uint8], panels: int) -> None:
-    target = out.view(values.dtype).reshape(panels, -1, PANEL_ROWS)
-    for panel in range(panels):
-        part = values[panel * PANEL_ROWS : (panel + 1) * PANEL_ROWS]
-        target[panel, :, : len(part)] = part.T
 
 
 def _row_order(config: ModelConfig, name: str) -> npt.NDArray[np.int64] | None:

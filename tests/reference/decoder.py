@@ -13,10 +13,10 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from stillhouse.checkpoints import Checkpoint
+from stillhouse.checkpoints import Checkpoint, CompressedTensor, Tensor
 from stillhouse.models.config import ModelConfig
 from tests.reference.attention import attend, rms_norm, rotate, silu
-from tests.reference.linear import as_quantized, linear, round_to_bf16
+from tests.reference.linear import as_quantized, linear, quantize_rows, round_to_bf16
 
 Doubles = npt.NDArray[np.float64]
 
@@ -44,11 +44,22 @@ class _Twin:
         return self.tensors[name].decode()
 
     def multiply(self, x: Doubles, name: str) -> Doubles:
-        encoding = self.tensors[f"{name}.weight"].encoding
-        if self.rounded and encoding.block_size > 1:
-            x = as_quantized(x, _SPANS.get(encoding.name, 32))
+        if self.rounded:
+            x = self.as_read(x, self.tensors[f"{name}.weight"])
         y = linear(x, self.tensor(f"{name}.weight"))
         return y + self.tensor(f"{name}.bias") if f"{name}.bias" in self.tensors else y
+
+    def as_read(self, x: Doubles, weights: Tensor) -> Doubles:
+        """Activations as the kernel for these weights rounds them."""
+        if isinstance(weights, CompressedTensor):
+            if weights.scheme.is_float:
+                return x
+            if weights.scheme.int8_activations:
+                codes, scales = quantize_rows(x.astype(np.float32))
+                return np.asarray(codes * scales[:, np.newaxis].astype(np.float64))
+            return as_quantized(x, 32)
+        encoding = weights.encoding
+        return as_quantized(x, _SPANS.get(encoding.name, 32)) if encoding.block_size > 1 else x
 
     def norm(self, x: Doubles, name: str) -> Doubles:
         return rms_norm(x, self.tensor(f"{name}.weight"), self.config.rms_eps)
