@@ -28,6 +28,10 @@ class PreTokenizer:
     add_bos: bool = False
 
 
+GPT2_WORDS = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+"""The cut of GPT-2, which tokenizer.json files know as ByteLevel's own."""
+
+
 def pre_tokenizer(name: str) -> PreTokenizer:
     """The rule that a GGUF file names. Raises BadCheckpoint for a name that is not known."""
     try:
@@ -54,12 +58,7 @@ _QWEN2 = PreTokenizer((_words_digits_marks(r"\p{N}"),))
 
 _LLAMA3 = PreTokenizer((_words_digits_marks(r"\p{N}{1,3}"),), whole_words=True, add_bos=True)
 
-_SMOLLM = PreTokenizer(
-    (
-        r"\p{N}",
-        r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
-    )
-)
+_SMOLLM = PreTokenizer((r"\p{N}", GPT2_WORDS))
 
 _DEEPSEEK_V3 = PreTokenizer(
     (

@@ -1,4 +1,4 @@
-"""Text to token ids and back, from what a GGUF file says about its vocabulary.
+"""Text to token ids and back, from what a checkpoint says about its vocabulary.
 
 Byte-level BPE only: the R1 family, its teachers and SmolLM2 use nothing else. The one rule: text
 that merely looks like a special token becomes one only where the caller says ``special=True``.
@@ -11,26 +11,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from enum import IntEnum
 
-import numpy as np
 import tokenizers
 from tokenizers import models, pre_tokenizers
 
 from stillhouse.errors import BadCheckpoint
-from stillhouse.text.pretokenizers import PreTokenizer, pre_tokenizer
-
-
-class TokenKind(IntEnum):
-    """What ``tokenizer.ggml.token_type`` says of a token (GGUF's numbers)."""
-
-    NORMAL = 1
-    UNKNOWN = 2
-    CONTROL = 3
-    USER_DEFINED = 4
-    UNUSED = 5
-    BYTE = 6
-
+from stillhouse.text.pretokenizers import PreTokenizer
+from stillhouse.text.tokenizer_json import JSON_KEY, vocabulary_of_json
+from stillhouse.text.vocabulary import TokenKind, vocabulary_of_gguf
 
 # Ends of a turn that files forget to name: they stop an answer wherever they are control tokens.
 _TURN_ENDS = (
@@ -111,28 +99,18 @@ class Tokenizer:
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, object]) -> Tokenizer:
-        """The tokenizer of a GGUF file. Raises BadCheckpoint where it is missing or not read."""
-        model = metadata.get("tokenizer.ggml.model")
-        if model != "gpt2":
-            raise BadCheckpoint(
-                f"its tokenizer is of the kind '{model}'",
-                hint="only byte-level BPE ('gpt2') is read: the R1 family, Qwen, Llama 3, SmolLM2",
-            )
-        cuts = pre_tokenizer(str(metadata.get("tokenizer.ggml.pre", "default")))
-        tokens = _strings(metadata, "tokens")
-        eos_id = _named_id(metadata, "eos", len(tokens))
-        if eos_id is None:
-            raise BadCheckpoint("it names no end-of-text token (tokenizer.ggml.eos_token_id)")
-        ends = (_named_id(metadata, name, len(tokens)) for name in ("eot", "eom"))
+        """The tokenizer of a checkpoint. Raises BadCheckpoint where it is missing or not read."""
+        is_json = JSON_KEY in metadata and "tokenizer.ggml.model" not in metadata
+        vocabulary = (vocabulary_of_json if is_json else vocabulary_of_gguf)(metadata)
         return cls(
-            tokens,
-            _strings(metadata, "merges"),
-            _rare_kinds(metadata, len(tokens)),
-            cuts,
-            bos_id=_named_id(metadata, "bos", len(tokens)),
-            eos_id=eos_id,
-            end_ids=[i for i in ends if i is not None],
-            add_bos=bool(metadata.get("tokenizer.ggml.add_bos_token", cuts.add_bos)),
+            vocabulary.tokens,
+            vocabulary.merges,
+            vocabulary.kinds,
+            vocabulary.cuts,
+            bos_id=vocabulary.bos_id,
+            eos_id=vocabulary.eos_id,
+            end_ids=vocabulary.end_ids,
+            add_bos=vocabulary.add_bos,
         )
 
     def encode(self, text: str, *, special: bool = False) -> list[int]:
@@ -226,30 +204,3 @@ def _any_of(texts: Iterable[str]) -> re.Pattern[str] | None:
     """A pattern of one group that matches any of the texts, the longest first."""
     longest_first = sorted(texts, key=len, reverse=True)
     return re.compile(f"({'|'.join(map(re.escape, longest_first))})") if longest_first else None
-
-
-def _strings(metadata: Mapping[str, object], name: str) -> list[str]:
-    values = metadata.get(f"tokenizer.ggml.{name}")
-    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-        raise BadCheckpoint(f"it has no list of strings tokenizer.ggml.{name}")
-    return values
-
-
-def _rare_kinds(metadata: Mapping[str, object], vocab_size: int) -> dict[int, int]:
-    """The kinds of the tokens that are not normal, by id."""
-    listed = metadata.get("tokenizer.ggml.token_type")
-    if listed is None:
-        return {}
-    kinds = np.asarray(listed)
-    if kinds.shape != (vocab_size,) or kinds.dtype.kind not in "iu":
-        raise BadCheckpoint(f"tokenizer.ggml.token_type is no list of {vocab_size} whole numbers")
-    return {int(i): int(kinds[i]) for i in np.flatnonzero(kinds != TokenKind.NORMAL)}
-
-
-def _named_id(metadata: Mapping[str, object], name: str, vocab_size: int) -> int | None:
-    token_id = metadata.get(f"tokenizer.ggml.{name}_token_id")
-    if token_id is None:
-        return None
-    if not isinstance(token_id, int) or not 0 <= token_id < vocab_size:
-        raise BadCheckpoint(f"{name}_token_id is {token_id!r}; there are {vocab_size} tokens")
-    return token_id
