@@ -17,7 +17,7 @@ from typing import Any, Literal, NamedTuple, Self, TypedDict, TypeVar, Unpack, o
 
 from stillhouse import hub
 from stillhouse.catalog import Sampling, sampling_for
-from stillhouse.checkpoints import Checkpoint, open_gguf
+from stillhouse.checkpoints import Checkpoint, open_checkpoint
 from stillhouse.engine import Engine, Request, SamplingParams, ThinkingLimit
 from stillhouse.errors import ContextTooLong, UsageError
 from stillhouse.hardware import this_machine
@@ -86,7 +86,7 @@ class LLM:
         self._clock = clock
         self._kv_type: KVType = kv_type
         with ExitStack() as opened:
-            checkpoint = opened.enter_context(open_gguf(hub.resolve(reference)))
+            checkpoint = opened.enter_context(open_checkpoint(hub.resolve(reference)))
             metadata = checkpoint.metadata
             self.context_tokens, self.context_reason = choose_context(
                 ModelConfig.from_metadata(metadata),
