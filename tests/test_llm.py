@@ -332,3 +332,12 @@ def test_closing_ends_the_model(bench: Bench) -> None:
     with bench.llm(None, "ok") as model:
         model.chat("Go", stream=True)
     assert bench.model.is_closed
+
+
+def test_a_folder_of_safetensors_answers() -> None:
+    """Two layers of a real model: what it says means nothing, but it says the same every time."""
+    folder = Path(__file__).parent / "checkpoints/fixtures/w8a8"
+    with LLM(str(folder), context_tokens=256) as llm:
+        first, again = (llm.chat("a cat", max_tokens=12, temperature=0) for _ in range(2))
+    assert first.usage.answer_tokens == 12
+    assert first.answer == again.answer != ""

@@ -93,17 +93,17 @@ def _catalogue_facts(reference: Reference) -> dict[str, Any]:
 def _file_facts(path: Path) -> dict[str, Any]:
     """What the file says of itself; None where it says nothing."""
     from stillhouse import catalog
-    from stillhouse.checkpoints import open_gguf
+    from stillhouse.checkpoints import open_checkpoint
 
-    with open_gguf(path) as checkpoint:
+    with open_checkpoint(path) as checkpoint:
         metadata = checkpoint.metadata
         tensors = checkpoint.tensors.values()
         architecture = str(metadata.get("general.architecture", "unknown"))
         name = str(metadata.get("general.name", path.stem))
-        counts = Counter(tensor.encoding.name for tensor in tensors)
+        counts = Counter(tensor.format_name for tensor in tensors)
         num_bytes: Counter[str] = Counter()
         for tensor in tensors:
-            num_bytes[tensor.encoding.name] += tensor.num_bytes
+            num_bytes[tensor.format_name] += tensor.num_bytes
         return {
             "name": name,
             "path": str(path),

@@ -17,12 +17,13 @@ from stillhouse.units import format_bytes
 
 def resolve(text: str, *, progress: Progress = QUIET, store: Store | None = None) -> Path:
     """The local GGUF that ``text`` means, or the first of its parts; pulled if it is not here yet.
+    A path may also be a folder of safetensors.
 
     Raises UsageError, ModelNotFound, AccessDenied, Offline, DownloadError or NotEnoughSpace.
     """
     reference = parse_reference(text)
     if isinstance(reference, PathReference):
-        if not reference.path.is_file():
+        if not reference.path.exists():
             raise ModelNotFound(
                 f"there is no file {reference.path}",
                 hint="a hub repository is written hf:owner/repo; 'still list' shows what is here",

@@ -9,6 +9,7 @@
 | ``pypi:first==1.0+second==2.0/*.bin`` | parts under different names |
 | ``https://host/file.gguf`` | a download |
 | ``./file.gguf``, ``C:\\models\\file.gguf`` | a file that is already here |
+| ``./folder``, ``folder/config.json`` | a folder of safetensors that is already here |
 
 ``#sha256=HEX`` after a ``pypi:`` or URL reference is what the file must hash to.
 """
@@ -76,7 +77,7 @@ class UrlReference:
 
 @dataclass(frozen=True, slots=True)
 class PathReference:
-    """A file on this machine."""
+    """A file or folder on this machine."""
 
     text: str
     path: Path
@@ -111,6 +112,7 @@ def _looks_like_a_path(text: str) -> bool:
         or "\\" in text
         or text.lower().endswith(".gguf")
         or Path(text).is_file()
+        or (Path(text) / "config.json").is_file()
     )
 
 

@@ -154,3 +154,20 @@ def test_a_file_of_the_users_own_is_neither_pulled_nor_removed(smollm2_path: Pat
     with pytest.raises(UsageError, match="a file of your own"):
         rm(str(smollm2_path))
     assert smollm2_path.is_file()
+
+
+def test_a_folder_is_shown_with_the_formats_of_its_matrices(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert home.is_dir()
+    folder = Path(__file__).parents[1] / "checkpoints/fixtures/w4a16"
+    show(str(folder), json=True)
+    shown = document(capsys)
+    assert shown["architecture"] == "llama"
+    assert shown["context_tokens"] == 8192
+    assert shown["chat_template"] is True
+    assert shown["tensors"]["INT4 group 64"]["count"] == 14
+    # Codes of four bits and a bfloat16 for 64 of them; the shapes beside them are not counted.
+    codes = 2 * (2 * 192 * 192 + 2 * 64 * 192 + 3 * 192 * 256)
+    assert shown["tensors"]["INT4 group 64"]["bytes"] == codes // 2 + codes // 32
+    assert shown["parameters"] == codes + 384 * 192 + 5 * 192

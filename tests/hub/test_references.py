@@ -100,6 +100,15 @@ def test_a_file_in_the_working_directory_needs_no_suffix(
     assert isinstance(parse_reference("weights"), PathReference)
 
 
+def test_a_folder_of_a_model_is_a_path_however_it_is_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my-model").mkdir()
+    (tmp_path / "my-model/config.json").touch()
+    assert isinstance(parse_reference("my-model"), PathReference)
+
+
 @pytest.mark.parametrize(
     "text",
     [
