@@ -15,6 +15,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, get_args, get_type_hints
 
@@ -146,23 +147,28 @@ def _formats_page() -> str:
             str(encoding.ggml_type),
             f"{encoding.bits_per_weight:.4g}",
             str(encoding.block_size),
-            _served_by(encoding.name),
+            _served_by(partial(table.serving, encoding.name)),
         )
         for encoding in ENCODINGS
+    ]
+    schemes = [
+        (name, _served_by(partial(table.serving_scheme, name))) for name in table.FOLDER_SCHEMES
     ]
     return (
         _GENERATED
         + "# Number formats\n\nBits a weight counts the scales. The last column is the layout in "
         "memory and the levels that serve it; [formats](../concepts/formats.md) explains.\n\n"
         + _table(("format", "GGUF type", "bits a weight", "block", "served by"), rows)
+        + "\nOf folders quantised with compressed-tensors:\n\n"
+        + _table(("scheme", "served by"), schemes)
     )
 
 
-def _served_by(encoding: str) -> str:
+def _served_by(serving: Callable[[Isa], str]) -> str:
     """Layout, then the levels that share it: `k4, 4.625 bits a weight (portable, avx2, ...)`."""
     levels: dict[str, list[str]] = {}
     for isa in Isa:
-        layout = table.serving(encoding, isa).removesuffix(f", {isa.label}")
+        layout = serving(isa).removesuffix(f", {isa.label}")
         levels.setdefault(layout, []).append(isa.label)
     return "; ".join(f"{layout} ({', '.join(labels)})" for layout, labels in levels.items())
 

@@ -34,6 +34,7 @@ def doctor(threads: options.Threads = None, json: options.Json = False) -> None:
     num_threads = threads or machine.physical_cores
     read_bytes_per_s = bandwidth.measure_read_bytes_per_s(num_threads)
     serving = {encoding.name: table.serving(encoding.name, level) for encoding in ENCODINGS}
+    serving |= {name: table.serving_scheme(name, level) for name in table.FOLDER_SCHEMES}
     report: dict[str, Any] = {
         "isa_level": level.label,
         "threads": num_threads,

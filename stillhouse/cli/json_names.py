@@ -25,7 +25,7 @@ DOCUMENTS: Mapping[str, Mapping[str, str]] = {
         "read_bandwidth_bytes_per_s": "memory read, measured now",
         "accelerators": "a list of what the makers' tools find; none is used",
         "kernel_cache": "folder of the compiled kernels",
-        "kernels": "{format: the kernel that serves it here}",
+        "kernels": "{format, or scheme of folders: the kernel that serves it here}",
     },
     "pull": {
         "reference": "the model's full name",

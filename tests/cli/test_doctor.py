@@ -12,6 +12,7 @@ from stillhouse.cli.doctor import accelerators, doctor
 from stillhouse.cli.document import print_document
 from stillhouse.cli.json_names import DOCUMENTS
 from stillhouse.encodings import ENCODINGS
+from stillhouse.kernels.table import FOLDER_SCHEMES
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +46,8 @@ def test_json_has_every_documented_name(capsys: pytest.CaptureFixture[str]) -> N
     assert document.keys() >= DOCUMENTS["doctor"].keys()
     assert document["read_bandwidth_bytes_per_s"] == 1e10
     assert document["machine"]["logical_cores"] >= 1
-    assert document["kernels"].keys() == {encoding.name for encoding in ENCODINGS}
+    formats = {encoding.name for encoding in ENCODINGS}
+    assert document["kernels"].keys() == formats | FOLDER_SCHEMES.keys()
 
 
 @pytest.mark.skipif("sys.platform == 'win32'")

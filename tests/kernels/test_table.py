@@ -7,7 +7,7 @@ import pytest
 from stillhouse.encodings import ENCODINGS
 from stillhouse.errors import BadCheckpoint
 from stillhouse.kernels.isa import Isa
-from stillhouse.kernels.table import is_fast, serving
+from stillhouse.kernels.table import is_fast, serving, serving_scheme
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS, ids=lambda encoding: encoding.name)
@@ -20,6 +20,12 @@ def test_the_words_name_layout_size_and_level() -> None:
     assert serving("Q2_K", Isa.AVX512_VNNI).startswith("repacked exactly as int8, wide, ")
     assert serving("BF16", Isa.PORTABLE) == "kept as BF16, float32 sums"
     assert serving("I8", Isa.PORTABLE) == serving("F64", Isa.PORTABLE)
+
+
+def test_schemes_of_folders_are_served_too() -> None:
+    assert serving_scheme("W8A8", Isa.AMX) == "c8, 8 bits a weight, avx512-vnni"
+    assert serving_scheme("W4A16_ASYM", Isa.AVX2) == "b4mf, 6 bits a weight, avx2"
+    assert serving_scheme("FP8", Isa.AVX2) == "kept as F8_E4M3, float32 sums"
 
 
 def test_the_formats_of_the_models_we_name_are_fast() -> None:
