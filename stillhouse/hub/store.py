@@ -63,7 +63,7 @@ class Entry:
 
     @property
     def first_file(self) -> Path:
-        """The GGUF, or the first of its parts."""
+        """The GGUF, or the first of its parts; of a model folder, its config.json."""
         return self.folder / self.manifest.files[0].name
 
     @property

@@ -16,6 +16,7 @@ from types import SimpleNamespace
 import pytest
 
 from stillhouse import hub
+from stillhouse.checkpoints import open_checkpoint
 from stillhouse.errors import (
     AccessDenied,
     DownloadError,
@@ -225,3 +226,15 @@ def test_the_bytes_of_an_interrupted_pull_count_as_had(
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=100_000))
     assert pull(f"hf:{REPO}", store).read_bytes() == contents[Q4]
     assert server.downloads() == [(Q4, "bytes=450000-")]
+
+
+def test_a_repository_of_safetensors_opens_as_the_folder_it_is(
+    server: HubServer, store: hub.Store
+) -> None:
+    folder = Path(__file__).parents[1] / "checkpoints/fixtures/w4a16"
+    server.files["maker/w4a16"] = {path.name: path.read_bytes() for path in folder.iterdir()}
+    path = pull("hf:maker/w4a16", store)
+    assert path.name == "config.json"
+    with open_checkpoint(path) as checkpoint, open_checkpoint(folder) as original:
+        assert checkpoint.tensors.keys() == original.tensors.keys()
+        assert checkpoint.metadata.keys() == original.metadata.keys()

@@ -82,3 +82,42 @@ def test_what_is_not_there_says_what_is(
     with pytest.raises(ModelNotFound) as caught:
         choose(names, repo="r", quantization=quantization, file=file)
     assert hint in str(caught.value.hint)
+
+
+FOLDER = [
+    "README.md",
+    "config.json",
+    "consolidated.safetensors",
+    "model-00001-of-00002.safetensors",
+    "model-00002-of-00002.safetensors",
+    "model.safetensors.index.json",
+    "onnx/model.safetensors",
+    "tokenizer.json",
+]
+
+
+def test_a_repository_without_gguf_is_a_folder_of_safetensors() -> None:
+    assert choose(FOLDER, repo="a/b", quantization=None, file=None) == [
+        "config.json",
+        "model-00001-of-00002.safetensors",
+        "model-00002-of-00002.safetensors",
+        "model.safetensors.index.json",
+        "tokenizer.json",
+    ]
+    assert choose([*FOLDER, "m-Q8_0.gguf"], repo="a/b", quantization=None, file=None) == [
+        "m-Q8_0.gguf"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("names", "quantization"),
+    [
+        (FOLDER, "Q4_K_M"),
+        (["config.json", "tokenizer.json"], None),
+        (["model.safetensors"], None),
+        (["sub/config.json", "sub/model.safetensors"], None),
+    ],
+)
+def test_part_of_a_folder_is_no_model(names: list[str], quantization: str | None) -> None:
+    with pytest.raises(ModelNotFound, match="no GGUF"):
+        choose(names, repo="a/b", quantization=quantization, file=None)
