@@ -102,9 +102,6 @@ def read_quantization_config(config: JsonObject) -> QuantizationConfig:
         inner = given.child(key)
         if inner is not None and inner.values and inner.text("format", "") != "dense":
             raise BadCheckpoint(f"{key} is not supported")
-    status = given.text("quantization_status", "compressed")
-    if status != "compressed":
-        raise BadCheckpoint(f"its quantisation is '{status[:64]}', not compressed")
     targets = dict(_targets(given))
     ignore = tuple(given.texts("ignore"))
     for target in (*targets, *ignore):
@@ -148,6 +145,8 @@ def _scheme(group: JsonObject, form: str) -> Scheme | None:
     if is_float and (form == _PACKED or not symmetric):
         raise BadCheckpoint(f"{group.where}weights are floats and packed or asymmetric")
     strategy, columns, rows = _sharing(weights)
+    if is_float and strategy == "group":
+        raise BadCheckpoint(f"{group.where}weights are floats with a scale for {columns} columns")
     return Scheme(
         bits,
         is_float,

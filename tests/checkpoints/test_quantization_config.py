@@ -138,7 +138,6 @@ def test_deepseeks_own_blocks_are_read() -> None:
         ({"config_groups": {"NVFP4": ["Linear"]}}, "'NVFP4'"),
         ({"sparsity_config": {"format": "sparse-24-bitmask"}}, "sparsity_config"),
         ({"transform_config": {"config_groups": {}}}, "transform_config"),
-        ({"quantization_status": "frozen"}, "'frozen'"),
         ({"quant_method": "fp8", "weight_block_size": [64, 64]}, "64, 64"),
         ({"quant_method": "fp8", "weight_block_size": None}, "None"),
     ],
@@ -153,6 +152,7 @@ def test_other_kinds_are_refused_by_name(settings: Any, message: str) -> None:
     [
         ({**INT4, "num_bits": 9}, {}, "9-bit integers"),
         ({**FP8, "num_bits": 4}, {}, "4-bit floats"),
+        ({**FP8, "strategy": "group", "group_size": 32}, {}, "a scale for 32 columns"),
         ({**INT4, "group_size": 0}, {}, "group_size is 0"),
         ({**INT4, "strategy": "tensor_group"}, {}, "tensor_group"),
         ({**INT4, "symmetric": 1}, {}, "not true or false"),

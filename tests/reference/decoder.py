@@ -52,7 +52,7 @@ class _Twin:
     def as_read(self, x: Doubles, weights: Tensor) -> Doubles:
         """Activations as the kernel for these weights rounds them."""
         if isinstance(weights, CompressedTensor):
-            if weights.scheme.is_float:
+            if weights.scheme.is_float or weights.group_of_column is not None:
                 return x
             if weights.scheme.int8_activations:
                 codes, scales = quantize_rows(x.astype(np.float32))
