@@ -230,6 +230,7 @@ class _Speech(NamedTuple):
             open_ids=() if open_id is None else (open_id,),
             close_ids=tuple(splitter.close_ids) if close_id is None else (close_id,),
             budget_tokens=budget_tokens,
+            view=splitter,
         )
 
 

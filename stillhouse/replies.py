@@ -147,10 +147,9 @@ class ChatStream(Iterator[Delta | Reply]):
             return []  # a stop token is no text
         was_in_thought = self._splitter.in_thought
         deltas = self._splitter.push(event.token_id)
-        if self._splitter.in_thought != was_in_thought:
-            self._engine.correct_thought(self._request_id, is_open=not was_in_thought)
-            if was_in_thought and self._thinking_end == "none":
-                self._thinking_end = "natural"
+        ended = was_in_thought and not self._splitter.in_thought
+        if ended and self._thinking_end == "none":
+            self._thinking_end = "natural"
         if any(delta.kind == "answer" for delta in deltas):
             self._times.answer()
         return deltas

@@ -26,6 +26,10 @@ class FakeKV:
         self.token_ids = np.full((num_blocks, BLOCK_TOKENS), -1, np.int32)
         self.digests = np.zeros((num_blocks, BLOCK_TOKENS), np.uint32)
 
+    def copy_block(self, source: int, target: int) -> None:
+        self.token_ids[target] = self.token_ids[source]
+        self.digests[target] = self.digests[source]
+
 
 class FakeModel:
     """Logits are a function of the whole history, which it reads back through the block tables.

@@ -1,12 +1,16 @@
 """Token ids in, token ids out: sequences, blocks, scheduling, sampling, the step."""
 
 from stillhouse.engine.engine import Engine
+from stillhouse.engine.request import FinishReason, Request, TokenEvent
 from stillhouse.engine.sampler import SamplingParams
-from stillhouse.engine.sequence import FinishReason, Request, TokenEvent
+from stillhouse.engine.scheduler import Admission
+from stillhouse.engine.stats import EngineStats
 from stillhouse.engine.thinking import ThinkingEnd, ThinkingLimit
 
 __all__ = [
+    "Admission",
     "Engine",
+    "EngineStats",
     "FinishReason",
     "Request",
     "SamplingParams",

@@ -15,14 +15,17 @@ class BatchAssembly:
         self._token_ids = np.empty(max_rows, np.int32)
         self._positions = np.empty(max_rows, np.int32)
         self._sequence_index = np.empty(max_rows, np.int32)
-        self._block_tables = np.empty((max_sequences, max_blocks), np.int32)
+        self._block_tables = np.empty(max_sequences * max_blocks, np.int32)
         self._logit_rows = np.empty(max_sequences, np.int32)
 
     def assemble(self, scheduled: list[Scheduled]) -> Batch:
         """The batch of these rows, valid until the next call.
 
-        Logits are wanted for the last row of each sequence that this step catches up.
+        Logits are wanted for the last row of each sequence that this step catches up. The block
+        tables are as wide as the longest of these sequences needs: a row of 131,072 tokens has 4096.
         """
+        width = max(len(sequence.blocks) for sequence, _ in scheduled)
+        tables = self._block_tables[: len(scheduled) * width].reshape(-1, width)
         end = num_logits = 0
         for index, (sequence, num_rows) in enumerate(scheduled):
             first, start = sequence.num_computed, end
@@ -35,7 +38,9 @@ class BatchAssembly:
                 self._token_ids[start:end] = sequence.token_ids[first : first + num_rows]
                 self._positions[start:end] = np.arange(first, first + num_rows)
                 self._sequence_index[start:end] = index
-            self._block_tables[index] = sequence.block_table
+            num_blocks = len(sequence.blocks)
+            tables[index, :num_blocks] = sequence.block_table[:num_blocks]
+            tables[index, num_blocks:] = -1
             if num_rows == sequence.num_to_compute:
                 self._logit_rows[num_logits] = end - 1
                 num_logits += 1
@@ -43,6 +48,6 @@ class BatchAssembly:
             token_ids=self._token_ids[:end],
             positions=self._positions[:end],
             sequence_index=self._sequence_index[:end],
-            block_tables=self._block_tables[: len(scheduled)],
+            block_tables=tables,
             logit_rows=self._logit_rows[:num_logits],
         )

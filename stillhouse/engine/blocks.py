@@ -2,7 +2,8 @@
 
 A block is held by any number of sequences, or it is unused: blank, or still filled with a known
 prefix that a later request may pick up, until the space is needed (least recently used first).
-Only full blocks are shared, and nobody writes to a full block, so that sharing needs no copies.
+Only full blocks are shared, and nobody writes to a full block, so that sharing needs no copies; a
+fork of a sequence copies the one block that is not full, as it writes there in its next step.
 This is bookkeeping by block number; the numbers in the cache itself belong to the model.
 """
 
@@ -47,6 +48,11 @@ class BlockPool:
     def num_unused(self) -> int:
         """Blocks that nobody holds, reserved ones among them."""
         return len(self._blank) + len(self._kept)
+
+    @property
+    def num_cached(self) -> int:
+        """Blocks that nobody holds, but that a known prefix fills."""
+        return len(self._kept)
 
     def find(self, keys: Iterable[Key]) -> list[int]:
         """Blocks of the longest known prefix; they stay as they are until `hold`."""

@@ -8,42 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from collections.abc import Sequence as Ids
-from typing import Generic, Protocol, TypeVar
+from typing import Generic
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stillhouse.engine.assembly import BatchAssembly
 from stillhouse.engine.blocks import BlockPool
+from stillhouse.engine.model import CacheT, Model
+from stillhouse.engine.request import FinishReason, Request, TokenEvent
 from stillhouse.engine.sampler import Sampler, best_logprobs, logprob_of
-from stillhouse.engine.scheduler import Scheduled, Scheduler
+from stillhouse.engine.scheduler import Admission, Scheduled, Scheduler
 from stillhouse.engine.scoring import score
-from stillhouse.engine.sequence import FinishReason, Request, Sequence, TokenEvent
+from stillhouse.engine.sequence import Sequence
+from stillhouse.engine.stats import EngineStats
 from stillhouse.errors import ContextTooLong, UsageError
-from stillhouse.models.batch import BLOCK_TOKENS, Batch
-from stillhouse.models.config import ModelConfig
-
-
-class Cache(Protocol):
-    """What the engine needs to know of a KV cache: how many blocks it has."""
-
-    @property
-    def num_blocks(self) -> int: ...
-
-
-CacheT = TypeVar("CacheT", bound=Cache)
-CacheT_contra = TypeVar("CacheT_contra", bound=Cache, contravariant=True)
-
-
-class Model(Protocol[CacheT_contra]):
-    """What the engine needs of a model: its shape, and a forward pass of up to `max_rows` rows."""
-
-    @property
-    def config(self) -> ModelConfig: ...
-
-    def forward(self, batch: Batch, kv: CacheT_contra) -> NDArray[np.float32]:
-        """Float32 (O, vocab) logits, valid until the next call."""
-        ...
+from stillhouse.models.batch import BLOCK_TOKENS
 
 
 class Engine(Generic[CacheT]):
@@ -57,24 +37,30 @@ class Engine(Generic[CacheT]):
         context_tokens: int | None = None,
         max_rows: int = 512,
         max_sequences: int = 64,
+        admission: Admission = "worst_case",
     ) -> None:
         """`context_tokens` bounds prompt and output of one request together; by default it is what
-        model and cache allow. `max_rows` is a step's token budget.
+        model and cache allow. `max_rows` is a step's token budget. With `admission` "overcommit"
+        more requests run at once, and some are preempted and computed again when memory runs out.
         """
         most = min(model.config.context_length, kv.num_blocks * BLOCK_TOKENS)
         self.context_tokens = most if context_tokens is None else min(context_tokens, most)
         self._model = model
         self._kv = kv
         self._pool = BlockPool(kv.num_blocks)
-        self._scheduler = Scheduler(self._pool, max_rows=max_rows, max_sequences=max_sequences)
-        self._max_blocks = -(-self.context_tokens // BLOCK_TOKENS)
+        self._scheduler = Scheduler(
+            self._pool, max_rows=max_rows, max_sequences=max_sequences, admission=admission
+        )
         self._assembly = BatchAssembly(
-            max_rows=max_rows, max_sequences=max_sequences, max_blocks=self._max_blocks
+            max_rows=max_rows,
+            max_sequences=max_sequences,
+            max_blocks=-(-self.context_tokens // BLOCK_TOKENS),
         )
         self._sampler = Sampler(model.config.vocab_size)
         self._sequences: dict[int, Sequence] = {}
         self._cancelled: list[TokenEvent] = []
         self._next_id = 0
+        self._num_steps = self._num_rows = self._num_generated = 0
 
     @property
     def has_work(self) -> bool:
@@ -90,19 +76,56 @@ class Engine(Generic[CacheT]):
         """Queues a request and gives its number. Raises ContextTooLong if it could never run, and
         UsageError for an empty prompt or ids outside the vocabulary.
         """
-        self._check(request.prompt_ids)
-        wanted = len(request.prompt_ids) + request.sampling.max_tokens
-        if wanted > self.context_tokens:
-            raise ContextTooLong(
-                f"{len(request.prompt_ids)} prompt tokens and up to {request.sampling.max_tokens}"
-                f" more are {wanted}, but the context holds {self.context_tokens}",
-                hint="shorten the prompt, lower the maximum of new tokens, or raise the context",
-            )
-        sequence = Sequence(self._next_id, request, self._max_blocks)
-        self._next_id += 1
+        self.check(request)
+        sequence = Sequence.of_request(self._new_id(), request)
         self._sequences[sequence.id] = sequence
         self._scheduler.add(sequence)
         return sequence.id
+
+    def check(self, request: Request) -> None:
+        """Raises what `submit` would raise; reads nothing that changes."""
+        self._check_ids(request.prompt_ids, "the prompt")
+        num_prompt, max_tokens = len(request.prompt_ids), request.sampling.max_tokens
+        self._check_room(num_prompt + max_tokens, f"{num_prompt} prompt tokens", max_tokens)
+
+    def fork(
+        self,
+        request_id: int,
+        num_forks: int,
+        *,
+        extra_ids: Ids[int] = (),
+        max_tokens: int | None = None,
+    ) -> list[int]:
+        """Requests that go on from what this one has so far, each with a generator of its own.
+
+        They begin with `extra_ids`, if any, and run on for `max_tokens`, or for what is left of the
+        parent's. They share all that is computed: one forked before its parent's first token waits
+        for the prompt to be computed, once. One that finds no room waits like a request. Raises
+        UsageError if the parent has ended or nothing is left to generate, ContextTooLong if they
+        could never run.
+        """
+        parent = self._sequences.get(request_id)
+        if parent is None:
+            raise UsageError(f"request {request_id} has ended, and cannot be forked any more")
+        known = parent.num_tokens + len(extra_ids)
+        most = len(parent.token_ids) if max_tokens is None else known + max_tokens
+        if extra_ids:
+            self._check_ids(extra_ids, "what a fork begins with")
+        if most <= known:
+            raise UsageError(
+                f"{len(extra_ids)} tokens to begin with, and {most - parent.num_tokens} are left",
+                hint="give max_tokens, or begin with less",
+            )
+        self._check_room(most, f"{known} tokens of a fork", most - known)
+        return [self._fork(parent, extra_ids, most) for _ in range(num_forks)]
+
+    def preempt(self, request_id: int) -> None:
+        """Takes back a running request's blocks now; it waits in the place of its arrival, and goes
+        on as if nothing had happened once its tokens are computed again.
+        """
+        sequence = self._sequences.get(request_id)
+        if sequence is not None and self._scheduler.is_running(sequence):
+            self._scheduler.preempt(sequence)
 
     def cancel(self, request_id: int) -> None:
         """Ends a request in any phase and frees its blocks now; the next step's events tell of it.
@@ -116,7 +139,7 @@ class Engine(Generic[CacheT]):
         event = TokenEvent(
             request_id,
             token_id=None,
-            index=sequence.num_tokens - sequence.num_prompt,
+            index=sequence.num_generated,
             in_thought=in_thought,
             finish_reason="cancelled",
             thinking_end="client" if in_thought else None,
@@ -129,17 +152,29 @@ class Engine(Generic[CacheT]):
         told, self._cancelled = self._cancelled, []
         scheduled = self._scheduler.schedule()
         if scheduled:
-            logits = self._model.forward(self._assembly.assemble(scheduled), self._kv)
+            batch = self._assembly.assemble(scheduled)
+            logits = self._model.forward(batch, self._kv)
+            self._num_steps += 1
+            self._num_rows += len(batch.token_ids)
             told += self._postprocess(scheduled, logits)
         return told
 
-    def correct_thought(self, request_id: int, *, is_open: bool) -> None:
-        """Tells the budget what only the text showed: a thought opened or closed by a tag that
-        the model spelled in other ids than those of its `ThinkingLimit`.
-        """
-        sequence = self._sequences.get(request_id)
-        if sequence is not None and sequence.thought is not None:
-            sequence.thought.correct(is_open)
+    def stats(self) -> EngineStats:
+        """Where it stands, and what it has done so far."""
+        return EngineStats(
+            waiting_requests=self._scheduler.num_waiting,
+            running_requests=self._scheduler.num_running,
+            total_blocks=self._pool.num_blocks,
+            held_blocks=self._pool.num_blocks - self._pool.num_unused,
+            cached_blocks=self._pool.num_cached,
+            blank_blocks=self._pool.num_unused - self._pool.num_cached,
+            prompt_tokens=self._scheduler.prompt_tokens,
+            prompt_tokens_from_cache=self._scheduler.prompt_tokens_from_cache,
+            generated_tokens=self._num_generated,
+            preemptions=self._scheduler.num_preemptions,
+            steps=self._num_steps,
+            rows=self._num_rows,
+        )
 
     def generate(self, request: Request) -> Iterator[TokenEvent]:
         """Submits a request now, and runs it as `follow` says."""
@@ -165,7 +200,7 @@ class Engine(Generic[CacheT]):
 
         For when nothing else runs. Raises ContextTooLong if the tokens do not fit.
         """
-        self._check(token_ids)
+        self._check_ids(token_ids, "the text")
         if len(token_ids) > self.context_tokens:
             raise ContextTooLong(
                 f"{len(token_ids)} tokens to score, but the context holds {self.context_tokens}",
@@ -174,35 +209,83 @@ class Engine(Generic[CacheT]):
         assert not self.has_work
         return score(self._model.forward, self._kv, self._pool, np.asarray(token_ids, np.int32))
 
-    def _check(self, token_ids: Ids[int]) -> None:
+    def _check_ids(self, token_ids: Ids[int], where: str) -> None:
         vocab_size = self._model.config.vocab_size
         if not token_ids:
-            raise UsageError("the prompt is empty: at least one token is needed")
+            raise UsageError(f"{where} is empty: at least one token is needed")
         if not 0 <= min(token_ids) <= max(token_ids) < vocab_size:
-            raise UsageError(f"a token id of the prompt is not in the vocabulary of {vocab_size}")
+            raise UsageError(f"a token id of {where} is not in the vocabulary of {vocab_size}")
+
+    def _check_room(self, wanted_tokens: int, given: str, max_tokens: int) -> None:
+        if wanted_tokens > self.context_tokens:
+            raise ContextTooLong(
+                f"{given} and up to {max_tokens} more are {wanted_tokens}, but the context holds"
+                f" {self.context_tokens}",
+                hint="shorten the prompt, lower the maximum of new tokens, or raise the context",
+            )
+
+    def _new_id(self) -> int:
+        self._next_id += 1
+        return self._next_id - 1
+
+    def _fork(self, parent: Sequence, extra_ids: Ids[int], most_tokens: int) -> int:
+        fork = parent.fork(self._new_id(), extra_ids, most_tokens)
+        self._sequences[fork.id] = fork
+        is_decoding = self._scheduler.is_running(parent) and parent.num_to_compute == 1
+        if not (is_decoding and self._join(fork, parent)):
+            self._scheduler.add(fork)
+        if not is_decoding:
+            fork.is_following = True
+            parent.followers.append(fork)
+        return fork.id
+
+    def _join(self, fork: Sequence, parent: Sequence) -> bool:
+        """Lets a fork run on its parent's blocks, if it fits; the last one is copied if begun."""
+        if not self._scheduler.join(fork, parent):
+            return False
+        full, begun_tokens = divmod(fork.num_computed, BLOCK_TOKENS)
+        if begun_tokens:
+            self._kv.copy_block(parent.blocks[full], fork.blocks[full])
+        return True
 
     def _postprocess(
         self, scheduled: list[Scheduled], logits: NDArray[np.float32]
     ) -> list[TokenEvent]:
         """Counts the rows as computed, and chooses a token for each sequence that has caught up."""
         events: list[TokenEvent] = []
+        num_caught_up = 0
         for sequence, num_rows in scheduled:
             sequence.advance(self._pool, num_rows)
             if sequence.num_to_compute == 0:
-                event = self._choose(sequence, logits[len(events)])
-                events.append(event)
-                if event.finish_reason is not None:
-                    del self._sequences[sequence.id]
-                    self._scheduler.remove(sequence)
+                events += self._choose_with_followers(sequence, logits[num_caught_up])
+                num_caught_up += 1
         return events
+
+    def _choose_with_followers(
+        self, sequence: Sequence, logits: NDArray[np.float32]
+    ) -> list[TokenEvent]:
+        """A token, and one for each fork that has waited for these logits and finds room."""
+        events: list[TokenEvent] = []
+        followers, sequence.followers = sequence.followers, []
+        for fork in followers:
+            fork.is_following = False
+            is_open = fork.id in self._sequences
+            if is_open and self._join(fork, sequence) and fork.num_to_compute == 0:
+                events += self._choose_with_followers(fork, logits)
+        event = self._choose(sequence, logits)
+        if event.finish_reason is not None:
+            del self._sequences[sequence.id]
+            self._scheduler.remove(sequence)
+        return [*events, event]
 
     def _choose(self, sequence: Sequence, logits: NDArray[np.float32]) -> TokenEvent:
         params, thought = sequence.sampling, sequence.thought
         token_id = thought.forced() if thought is not None else None
         if token_id is None:
             token_id = self._sampler.sample(logits, params, sequence.rng)
-        index = sequence.num_tokens - sequence.num_prompt
+        index = sequence.num_generated
         sequence.append(token_id)
+        self._num_generated += 1
         finish_reason = _finish_reason(sequence, token_id)
         in_thought, thinking_end = False, None
         if thought is not None:

@@ -1,57 +1,37 @@
-"""One request's life: waiting, then running until a token finishes it or somebody cancels it."""
+"""The mutable state of a request, from waiting to its last token."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Sequence as Ids
+from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stillhouse.engine.blocks import ROOT, BlockPool, Key, block_key
+from stillhouse.engine.request import Request
 from stillhouse.engine.sampler import SamplingParams
-from stillhouse.engine.thinking import ThinkingEnd, ThinkingLimit, ThoughtTracker
+from stillhouse.engine.thinking import ThoughtTracker
 from stillhouse.models.batch import BLOCK_TOKENS
-
-FinishReason = Literal["stop", "length", "cancelled"]
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A prompt of at least one token, and how to go on from it."""
-
-    prompt_ids: tuple[int, ...]
-    sampling: SamplingParams
-    thinking: ThinkingLimit | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class TokenEvent:
-    """One token of one request, in order. Every request ends with exactly one event that says why.
-
-    A stop id comes as a token too. Only the last event of a cancelled request has no token.
-    """
-
-    request_id: int
-    token_id: int | None
-    index: int  # 0 for the first token after the prompt
-    in_thought: bool
-    finish_reason: FinishReason | None = None
-    thinking_end: ThinkingEnd | None = None  # with the token that ended a thought
-    logprob: float | None = None
-    top_logprobs: tuple[tuple[int, float], ...] = ()
-    cached_tokens: int = 0  # of the prompt, found in the cache rather than computed
 
 
 class Sequence:
-    """The mutable state of a request. Tokens 0 to `num_tokens` are known, the first `num_computed`
-    of them are in the cache; the difference is what the next steps have to compute.
+    """Tokens 0 to `num_tokens` are known, the first `num_computed` of them are in the cache; the
+    difference is what the next steps have to compute.
+
+    Without blocks (before it runs, and after a preemption) nothing is computed; tokens, generator
+    and thought stay, so that it goes on as if nothing had happened once its tokens are computed.
     """
 
     __slots__ = (
         "_keys",
+        "arrival",
         "block_table",
         "blocks",
+        "followers",
+        "has_run",
         "id",
+        "is_following",
         "num_cached",
         "num_computed",
         "num_prompt",
@@ -64,50 +44,139 @@ class Sequence:
         "token_ids",
     )
 
-    def __init__(self, sequence_id: int, request: Request, max_blocks: int) -> None:
+    def __init__(
+        self,
+        sequence_id: int,
+        *,
+        arrival: int,
+        token_ids: NDArray[np.int32],
+        num_prompt: int,
+        num_tokens: int,
+        sampling: SamplingParams,
+        rng: np.random.Generator,
+        thought: ThoughtTracker | None,
+    ) -> None:
+        """`token_ids`: int32, as long as the sequence may become; `num_tokens` of them are set."""
         self.id = sequence_id
-        self.sampling = request.sampling
-        self.rng = np.random.default_rng(request.sampling.seed)
-        self.thought = ThoughtTracker(request.thinking) if request.thinking else None
-        self.num_prompt = len(request.prompt_ids)
-        self.num_tokens = self.num_prompt
+        self.arrival = arrival
+        self.token_ids = token_ids
+        self.num_prompt = num_prompt
+        self.num_tokens = num_tokens
+        self.sampling = sampling
+        self.rng = rng
+        self.thought = thought
         self.num_cached = 0
         self.num_computed = 0
-        self.token_ids = np.empty(self.num_prompt + request.sampling.max_tokens, np.int32)
-        self.token_ids[: self.num_prompt] = request.prompt_ids
+        self.has_run = False
+        self.is_following = False  # waits until the sequence that it was forked from catches up
+        self.followers: list[Sequence] = []
         self.blocks: list[int] = []
-        self.block_table = np.full(max_blocks, -1, np.int32)  # the same blocks, for the batch
+        self.block_table = np.empty(self.worst_case_blocks, np.int32)  # the same, for the batch
         self.num_reserved = 0
         self.num_published = 0  # full blocks that others can find
         self._keys: list[Key] = []  # of full blocks, in order; may be ahead of what is published
-        for _ in range((self.num_prompt - 1) // BLOCK_TOKENS):
-            self._add_key()
+
+    @classmethod
+    def of_request(cls, sequence_id: int, request: Request) -> Self:
+        """A sequence that knows its prompt and no more."""
+        num_prompt = len(request.prompt_ids)
+        token_ids = np.empty(num_prompt + request.sampling.max_tokens, np.int32)
+        token_ids[:num_prompt] = request.prompt_ids
+        return cls(
+            sequence_id,
+            arrival=sequence_id,
+            token_ids=token_ids,
+            num_prompt=num_prompt,
+            num_tokens=num_prompt,
+            sampling=request.sampling,
+            rng=np.random.default_rng(request.sampling.seed),
+            thought=ThoughtTracker(request.thinking) if request.thinking else None,
+        )
+
+    def fork(self, sequence_id: int, extra_ids: Ids[int], most_tokens: int) -> Self:
+        """One that goes on from here, after `extra_ids`, to `most_tokens` in all; without blocks.
+
+        It counts as having arrived with this one. Its generator is spawned from this one's seed
+        (numpy's SeedSequence.spawn), which leaves what this one draws unchanged.
+        """
+        known = self.num_tokens + len(extra_ids)
+        token_ids = np.empty(most_tokens, np.int32)
+        token_ids[: self.num_tokens] = self.token_ids[: self.num_tokens]
+        token_ids[self.num_tokens : known] = extra_ids
+        fork = type(self)(
+            sequence_id,
+            arrival=self.arrival,
+            token_ids=token_ids,
+            num_prompt=self.num_prompt,
+            num_tokens=known,
+            sampling=self.sampling,
+            rng=self.rng.spawn(1)[0],
+            thought=None if self.thought is None else self.thought.fork(extra_ids),
+        )
+        fork._keys = self._keys.copy()
+        return fork
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """By arrival; forks right behind what they were forked from."""
+        return self.arrival, self.id
 
     @property
     def num_to_compute(self) -> int:
         return self.num_tokens - self.num_computed
 
     @property
+    def num_generated(self) -> int:
+        """Tokens after the prompt."""
+        return self.num_tokens - self.num_prompt
+
+    @property
+    def known_blocks(self) -> int:
+        """Blocks that the tokens known by now take."""
+        return -(-self.num_tokens // BLOCK_TOKENS)
+
+    @property
     def worst_case_blocks(self) -> int:
-        """Blocks held in the end if it runs to `max_tokens`; the last token is never computed."""
+        """Blocks held in the end if it runs to the last token, which is never computed."""
         return -(-(len(self.token_ids) - 1) // BLOCK_TOKENS)
 
-    def admit(self, pool: BlockPool) -> bool:
-        """Takes the cached prefix and the promise of all further blocks, or nothing.
+    def admit(self, pool: BlockPool, num_blocks: int, *, spare_blocks: int) -> bool:
+        """Takes the cached prefix and the promise of more, `num_blocks` together, or nothing.
 
-        At least one prompt token is left to compute, because its logits are needed.
+        At least one token is left to compute, because its logits are needed. `spare_blocks` must
+        be left over for others.
         """
-        shared = pool.find(self._keys)
-        num_new = self.worst_case_blocks - len(shared)
-        if not pool.can_hold_and_reserve(shared, num_new):
-            return False
-        pool.hold(shared)
-        pool.reserve(num_new)
-        self.num_reserved = num_new
-        self.num_published = len(shared)
-        for block in shared:
-            self._append_block(block)
-        self.num_cached = self.num_computed = len(shared) * BLOCK_TOKENS
+        most_shared = (self.num_tokens - 1) // BLOCK_TOKENS
+        self._add_keys(most_shared)
+        shared = pool.find(self._keys[:most_shared])
+        return self._begin(
+            pool, shared, num_blocks, spare_blocks, num_computed=len(shared) * BLOCK_TOKENS
+        )
+
+    def share(
+        self, pool: BlockPool, parent: Sequence, num_blocks: int, *, spare_blocks: int
+    ) -> bool:
+        """The same for a fork, with all that its parent has computed.
+
+        Full blocks are held together. Of a block that is not full it gets one of its own, whose
+        content has still to be copied from the parent's.
+        """
+        shared = parent.blocks[: parent.num_computed // BLOCK_TOKENS]
+        began = self._begin(
+            pool, shared, num_blocks, spare_blocks, num_computed=parent.num_computed
+        )
+        if began:
+            self.extend_blocks(pool, 0)
+        return began
+
+    def promise(self, pool: BlockPool) -> bool:
+        """Sees that the known tokens have blocks or promises of them; False if there is no room."""
+        missing = self.known_blocks - len(self.blocks) - self.num_reserved
+        if missing > 0:
+            if not pool.can_hold_and_reserve((), missing):
+                return False
+            pool.reserve(missing)
+            self.num_reserved += missing
         return True
 
     def extend_blocks(self, pool: BlockPool, num_rows: int) -> None:
@@ -120,8 +189,7 @@ class Sequence:
         """Counts rows as computed, and publishes the blocks that they filled."""
         self.num_computed += num_rows
         while (self.num_published + 1) * BLOCK_TOKENS <= self.num_computed:
-            if self.num_published == len(self._keys):
-                self._add_key()
+            self._add_keys(self.num_published + 1)
             pool.publish(self.blocks[self.num_published], self._keys[self.num_published])
             self.num_published += 1
 
@@ -130,16 +198,41 @@ class Sequence:
         self.num_tokens += 1
 
     def leave(self, pool: BlockPool) -> None:
-        """Gives back blocks and promises."""
+        """Gives back blocks and promises; what was published can still be found."""
         pool.release(self.blocks)
         pool.unreserve(self.num_reserved)
         self.blocks = []
-        self.num_reserved = 0
+        self.num_reserved = self.num_published = self.num_computed = 0
 
-    def _add_key(self) -> None:
-        start = len(self._keys) * BLOCK_TOKENS
-        parent = self._keys[-1] if self._keys else ROOT
-        self._keys.append(block_key(parent, self.token_ids[start : start + BLOCK_TOKENS]))
+    def _begin(
+        self,
+        pool: BlockPool,
+        shared: list[int],
+        num_blocks: int,
+        spare_blocks: int,
+        *,
+        num_computed: int,
+    ) -> bool:
+        num_new = num_blocks - len(shared)
+        if not pool.can_hold_and_reserve(shared, num_new + spare_blocks):
+            return False
+        pool.hold(shared)
+        pool.reserve(num_new)
+        self.num_reserved = num_new
+        self.num_published = len(shared)
+        for block in shared:
+            self._append_block(block)
+        self.num_computed = num_computed
+        if not self.has_run:
+            self.num_cached = min(num_computed, self.num_prompt)
+        return True
+
+    def _add_keys(self, wanted: int) -> None:
+        """Names at least `wanted` blocks; so many are full of known tokens."""
+        while len(self._keys) < wanted:
+            start = len(self._keys) * BLOCK_TOKENS
+            parent = self._keys[-1] if self._keys else ROOT
+            self._keys.append(block_key(parent, self.token_ids[start : start + BLOCK_TOKENS]))
 
     def _append_block(self, block: int) -> None:
         self.block_table[len(self.blocks)] = block

@@ -3,10 +3,25 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
+from copy import copy
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol, Self
 
 ThinkingEnd = Literal["natural", "budget", "loop", "context", "client", "none"]
+
+
+class TextView(Protocol):
+    """What the text shows of a sequence's thought, token by token."""
+
+    @property
+    def in_thought(self) -> bool: ...
+
+    def push(self, token_id: int) -> object: ...
+
+    def fork(self) -> Self:
+        """The same view of another sequence that goes on from here."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,13 +30,15 @@ class ThinkingLimit:
 
     `open` says that the prompt has already opened one. The tags are the ids that spell them, often
     one (`<think>`), sometimes several; without `open_ids` the model cannot open a thought itself.
-    A budget of None only tells thoughts apart; 0 closes a thought before its first token.
+    A budget of None only tells thoughts apart; 0 closes a thought before its first token. A `view`
+    (its forks are used, not itself) sees tags that the model spells in other ids than these.
     """
 
     open: bool
     open_ids: tuple[int, ...]
     close_ids: tuple[int, ...]
     budget_tokens: int | None = None
+    view: TextView | None = None
 
     def __post_init__(self) -> None:
         assert self.close_ids
@@ -39,6 +56,7 @@ class ThoughtTracker:
 
     def __init__(self, limit: ThinkingLimit) -> None:
         self._limit = limit
+        self._view = None if limit.view is None else limit.view.fork()
         self._recent: deque[int] = deque(maxlen=max(len(limit.open_ids), len(limit.close_ids)))
         self._forced: deque[int] = deque()
         self._spent = 0
@@ -52,6 +70,30 @@ class ThoughtTracker:
 
     def push(self, token_id: int) -> tuple[bool, ThinkingEnd | None]:
         """Takes the chosen token; says if it is in thought, and how a thought ended with it."""
+        result = self._follow_ids(token_id)
+        if self._view is not None:
+            was_in_thought = self._view.in_thought
+            self._view.push(token_id)
+            if self._view.in_thought != was_in_thought:
+                self._correct(not was_in_thought)
+        return result
+
+    def fork(self, extra_ids: Iterable[int]) -> ThoughtTracker:
+        """One for a sequence that goes on from here after ids that nobody chose.
+
+        Those count as tokens too, and may overshoot the budget; what is missing of a tag that was
+        being forced is forgotten if they go on otherwise, and forced after them if need be.
+        """
+        fork = copy(self)
+        fork._view = None if self._view is None else self._view.fork()
+        fork._recent, fork._forced = self._recent.copy(), self._forced.copy()
+        for token_id in extra_ids:
+            if fork._forced and fork._forced[0] != token_id:
+                fork._forced.clear()
+            fork.push(token_id)
+        return fork
+
+    def _follow_ids(self, token_id: int) -> tuple[bool, ThinkingEnd | None]:
         self._recent.append(token_id)
         if self._forced:
             expected = self._forced.popleft()
@@ -71,7 +113,7 @@ class ThoughtTracker:
         self._force_if_spent()
         return True, None
 
-    def correct(self, is_open: bool) -> None:
+    def _correct(self, is_open: bool) -> None:
         """Sets what the ids could not tell; a tag that is being forced comes to its end."""
         if self._forced or is_open == self.is_open:
             return
@@ -90,7 +132,8 @@ class ThoughtTracker:
         self._recent.clear()
 
     def _force_if_spent(self) -> None:
-        if self._spent == self._limit.budget_tokens:
+        budget = self._limit.budget_tokens
+        if budget is not None and self._spent >= budget:
             self._forced.extend(self._limit.close_ids[self._begun() :])
 
     def _begun(self) -> int:

@@ -26,5 +26,5 @@ class Batch:
     token_ids: NDArray[np.int32]  # (T,)
     positions: NDArray[np.int32]  # (T,)
     sequence_index: NDArray[np.int32]  # (T,) 0 to S-1
-    block_tables: NDArray[np.int32]  # (S, max_blocks), -1 where a sequence has no block
+    block_tables: NDArray[np.int32]  # (S, blocks of the longest), -1 where a sequence has none
     logit_rows: NDArray[np.int32]  # (O,) ascending row numbers, 0 to T-1

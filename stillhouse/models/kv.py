@@ -23,6 +23,7 @@ class KVCache:
         self._layer_bytes = num_blocks * config.num_kv_heads * head_bytes
         # Zeroed: what no token has written yet is read with weight 0 and must be finite.
         self._memory = allocate(config.num_layers * self._layer_bytes)
+        self._blocks = self._memory.reshape(config.num_layers, num_blocks, -1)
 
     @property
     def nbytes(self) -> int:
@@ -31,3 +32,7 @@ class KVCache:
     def layer_address(self, layer: int) -> int:
         """Where the layer's blocks begin."""
         return int(self._memory.ctypes.data) + layer * self._layer_bytes
+
+    def copy_block(self, source: int, target: int) -> None:
+        """Makes a block's keys and values those of another one, in every layer."""
+        self._blocks[:, target] = self._blocks[:, source]

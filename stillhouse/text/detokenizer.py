@@ -17,6 +17,12 @@ class Detokenizer:
         self._tokenizer = tokenizer
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
 
+    def fork(self) -> Detokenizer:
+        """One for other tokens after the same beginning."""
+        fork = Detokenizer(self._tokenizer)
+        fork._decoder.setstate(self._decoder.getstate())
+        return fork
+
     def push(self, token_id: int) -> str:
         """The characters that this token completes; bytes that can never become one are U+FFFD."""
         if self._tokenizer.is_control(token_id):

@@ -7,6 +7,7 @@ rendered prompt and needs no setting. A <think> anywhere but first is text like 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Literal
@@ -69,6 +70,12 @@ class ReasoningSplitter:
         if self._close_id is None:
             return self._tokenizer.encode(f"\n{CLOSE_TAG}\n\n")
         return [self._close_id, *self._tokenizer.encode("\n\n")]
+
+    def fork(self) -> ReasoningSplitter:
+        """One for other tokens after the same beginning."""
+        fork = copy(self)
+        fork._detokenizer = self._detokenizer.fork()
+        return fork
 
     def push(self, token_id: int) -> list[Delta]:
         """What this token adds: nothing, one delta, or a thought's end and an answer's start."""

@@ -1,48 +1,57 @@
-"""Whatever is submitted, cancelled and stepped, in any order: right tokens, no block lost."""
+"""Whatever is submitted, forked, cancelled and stepped, in any order and with too little memory:
+right tokens, nobody lost or starved, no block lost.
+"""
 
 from __future__ import annotations
 
-import functools
+from typing import Any
 
 import numpy as np
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from stillhouse.engine import Engine, Request, SamplingParams, ThinkingLimit, TokenEvent
-from tests.fakes import FakeKV, FakeModel, hashed
+from stillhouse.engine import Admission, Engine, Request, SamplingParams, ThinkingLimit, TokenEvent
+from stillhouse.models.batch import BLOCK_TOKENS
+from tests.engine.oracle import Oracle
+from tests.fakes import FakeKV, FakeModel, LogitsOf, hashed
 
 VOCAB = 20
-NUM_BLOCKS = 7
-
-
-@functools.cache
-def alone(request: Request) -> tuple[int, ...]:
-    """What a request gives in an engine of its own, with room for all, cold."""
-    engine = Engine(FakeModel(hashed(VOCAB), vocab_size=VOCAB), FakeKV(64))
-    return tuple(e.token_id for e in engine.generate(request) if e.token_id is not None)
+MOST_BLOCKS = 9
+MAX_OPEN = 12  # requests at a time: their forks would have no end
+# A request waits for those before it, and each is at most a cache's worth of tokens, in chunks of
+# two rows at least, perhaps computed again for each token of another one.
+MOST_STEPS = MAX_OPEN * MOST_BLOCKS * BLOCK_TOKENS * 4
 
 
 class EngineMachine(RuleBasedStateMachine):
     """Few blocks, few tokens and few prefixes, so that all of them collide."""
 
-    @initialize(max_rows=st.integers(3, 80))
-    def start(self, max_rows: int) -> None:
-        self.engine = Engine(
-            FakeModel(hashed(VOCAB), vocab_size=VOCAB),
-            FakeKV(NUM_BLOCKS),
-            max_rows=max_rows,
-            max_sequences=3,
+    vocab_size = VOCAB
+    logits_of: LogitsOf = staticmethod(hashed(VOCAB))
+
+    def make_engine(self, num_blocks: int, **options: Any) -> Engine[Any]:
+        return Engine(FakeModel(self.logits_of, vocab_size=VOCAB), FakeKV(num_blocks), **options)
+
+    @initialize(
+        num_blocks=st.sampled_from([5, MOST_BLOCKS]),
+        max_rows=st.sampled_from([4, 30, 80]),
+        admission=st.sampled_from(["worst_case", "overcommit"]),
+    )
+    def start(self, num_blocks: int, max_rows: int, admission: Admission) -> None:
+        self.num_blocks = num_blocks
+        self.engine = self.make_engine(
+            num_blocks, max_rows=max_rows, max_sequences=4, admission=admission
         )
-        self.requests: dict[int, Request] = {}
-        self.events: dict[int, list[TokenEvent]] = {}
+        self.oracles: dict[int, Oracle] = {}  # of open requests
         self.cancelled: set[int] = set()
+        self.num_ended = 0
 
     @rule(
         prefix=st.integers(0, 1),
         prefix_tokens=st.sampled_from([1, 32, 64, 90, 96]),
         own=st.sampled_from([(), (5,), (6, 7), (5,) * 33]),
-        max_tokens=st.integers(1, 80),
+        max_tokens=st.sampled_from([1, 10, 50, 80]),
         temperature=st.sampled_from([0.0, 1.0]),
         budget=st.none() | st.integers(0, 10),
     )
@@ -55,6 +64,9 @@ class EngineMachine(RuleBasedStateMachine):
         temperature: float,
         budget: int | None,
     ) -> None:
+        too_long = prefix_tokens + len(own) + max_tokens > self.engine.context_tokens
+        if too_long or len(self.oracles) >= MAX_OPEN:
+            return
         shared = np.random.default_rng(0).integers(0, VOCAB, prefix_tokens)
         shared[0] = prefix  # so that the same second block follows two different first ones
         sampling = SamplingParams(
@@ -62,51 +74,96 @@ class EngineMachine(RuleBasedStateMachine):
         )
         limit = None if budget is None else ThinkingLimit(prefix == 0, (1,), (2, 3), budget)
         request = Request((*shared.tolist(), *own), sampling, limit)
-        self.requests[self.engine.submit(request)] = request
+        oracle = Oracle(request, self.logits_of, self.vocab_size)
+        self.oracles[self.engine.submit(request)] = oracle
+
+    @rule(
+        data=st.data(),
+        num_forks=st.integers(1, 3),
+        extra_ids=st.sampled_from([(), (), (4,), (2, 3), (9,) * 35]),
+        max_tokens=st.none() | st.integers(1, 40),
+    )
+    def fork(
+        self,
+        data: st.DataObject,
+        num_forks: int,
+        extra_ids: tuple[int, ...],
+        max_tokens: int | None,
+    ) -> None:
+        if not self.oracles or len(self.oracles) + num_forks > MAX_OPEN:
+            return
+        number = data.draw(st.sampled_from(sorted(self.oracles)))
+        parent = self.oracles[number]
+        more = parent.num_left - len(extra_ids) if max_tokens is None else max_tokens
+        too_long = len(parent.history) + len(extra_ids) + more > self.engine.context_tokens
+        if more < 1 or too_long or number in self.cancelled:
+            return
+        forks = self.engine.fork(number, num_forks, extra_ids=extra_ids, max_tokens=max_tokens)
+        for fork in forks:
+            self.oracles[fork] = parent.fork(extra_ids, max_tokens)
 
     @rule(data=st.data())
-    def cancel(self, data: st.DataObject) -> None:
-        if self.requests:
-            number = data.draw(st.sampled_from(sorted(self.requests)))
-            if not self.is_over(number):
-                self.cancelled.add(number)
+    def preempt(self, data: st.DataObject) -> None:
+        if self.oracles:
+            self.engine.preempt(data.draw(st.sampled_from(sorted(self.oracles))))
+
+    @rule(data=st.data(), seldom=st.integers(0, 2))
+    def cancel(self, data: st.DataObject, seldom: int) -> None:
+        if self.oracles and seldom == 0:
+            number = data.draw(st.sampled_from(sorted(self.oracles)))
+            self.cancelled.add(number)
             self.engine.cancel(number)
 
-    @rule(steps=st.sampled_from([1, 1, 2, 5, 20]))
+    @rule(steps=st.sampled_from([1, 2, 5, 20, 60]))
     def step(self, steps: int) -> None:
         for _ in range(steps):
-            for event in self.engine.step():
-                assert not self.is_over(event.request_id)
-                self.events.setdefault(event.request_id, []).append(event)
+            events = self.engine.step()
+            assert len({event.request_id for event in events}) == len(events)
+            for event in events:
+                self.check(event)
 
-    def is_over(self, number: int) -> bool:
-        events = self.events.get(number, [])
-        return bool(events) and events[-1].finish_reason is not None
+    def check(self, event: TokenEvent) -> None:
+        oracle = self.oracles[event.request_id]
+        if event.token_id is None:
+            assert event.request_id in self.cancelled
+            assert event.finish_reason == "cancelled"
+        else:
+            assert event.request_id not in self.cancelled
+            assert event.token_id == oracle.next_id()
+            assert (event.finish_reason is None) == (oracle.num_left > 0)
+        if event.finish_reason is not None:
+            del self.oracles[event.request_id]
+            self.cancelled.discard(event.request_id)
+            self.num_ended += 1
 
     @invariant()
-    def tokens_are_those_of_a_run_alone(self) -> None:
-        for number, events in getattr(self, "events", {}).items():
-            request = self.requests[number]
-            said = tuple(e.token_id for e in events if e.token_id is not None)
-            assert said == alone(request)[: len(said)]
-            if request.thinking is not None and request.thinking.budget_tokens is not None:
-                assert sum(e.in_thought for e in events if e.token_id is not None) <= (
-                    request.thinking.budget_tokens
-                )
+    def every_block_and_request_is_accounted_for(self) -> None:
+        if not hasattr(self, "engine"):
+            return
+        stats = self.engine.stats()
+        assert stats.held_blocks + stats.cached_blocks + stats.blank_blocks == self.num_blocks
+        assert stats.waiting_requests + stats.running_requests == (
+            len(self.oracles) - len(self.cancelled)
+        )
+        assert stats.held_blocks or not stats.running_requests
+        assert 0 <= stats.hit_rate <= 1
 
     def teardown(self) -> None:
         if not hasattr(self, "engine"):
             return
-        while self.engine.has_work:
+        for _ in range(MOST_STEPS):
+            if not self.engine.has_work:
+                break
             self.step(1)
-        assert self.engine.num_unused_blocks == NUM_BLOCKS
-        for number, request in self.requests.items():
-            assert self.is_over(number)
-            last = self.events[number][-1]
-            assert (last.finish_reason == "cancelled") == (number in self.cancelled)
-            if number not in self.cancelled:
-                assert len(self.events[number]) == len(alone(request))
+        assert not self.oracles
+        assert not self.engine.has_work
+        assert self.engine.num_unused_blocks == self.num_blocks
 
 
 TestEngineMachine = EngineMachine.TestCase
-TestEngineMachine.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestEngineMachine.settings = settings(
+    max_examples=100,
+    stateful_step_count=100,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)

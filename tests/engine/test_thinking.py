@@ -75,16 +75,53 @@ def test_a_second_thought_spends_the_same_budget() -> None:
     assert sum(inside) == 3
 
 
-def test_what_only_the_text_shows_can_be_told() -> None:
-    tracker = ThoughtTracker(ThinkingLimit(True, (), LONG_CLOSE, budget_tokens=2))
-    tracker.push(1)
-    tracker.correct(False)
-    assert [tracker.push(2), tracker.push(2)] == [(False, None)] * 2
-    tracker.correct(True)
-    assert tracker.push(3) == (True, None)
-    assert tracker.forced() == LONG_CLOSE[0]
-    tracker.correct(False)  # too late: the tag is on its way
-    assert tracker.forced() == LONG_CLOSE[0]
+class Tags:
+    """Sees thoughts that open with 55 and close with 66, which the ids do not tell."""
+
+    def __init__(self, in_thought: bool) -> None:
+        self.in_thought = in_thought
+
+    def push(self, token_id: int) -> None:
+        self.in_thought = {55: True, 66: False}.get(token_id, self.in_thought)
+
+    def fork(self) -> Tags:
+        return Tags(self.in_thought)
+
+
+def test_what_only_the_text_shows_counts() -> None:
+    limit = ThinkingLimit(True, (), LONG_CLOSE, budget_tokens=3, view=Tags(True))
+    ids, inside, _ = _run(limit, [1, 66, 2, 2, 55, 3, 4], 9)
+    assert ids == [1, 66, 2, 2, 55, 3, *LONG_CLOSE]
+    assert inside == [True, True, False, False, False, True, False, False, False]
+
+
+def test_a_forced_tag_comes_to_its_end_whatever_the_text_shows() -> None:
+    limit = ThinkingLimit(True, (), (7, 66, 9), budget_tokens=1, view=Tags(True))
+    assert _run(limit, [1, 2], 5)[0] == [1, 7, 66, 9, 2]
+
+
+def test_a_request_runs_twice_on_one_limit() -> None:
+    limit = ThinkingLimit(True, (), LONG_CLOSE, budget_tokens=3, view=Tags(True))
+    assert _run(limit, [1, 66, 2, 2], 4) == _run(limit, [1, 66, 2, 2], 4)
+
+
+def test_a_fork_spends_what_is_left_and_leaves_its_parent_alone() -> None:
+    parent = ThoughtTracker(ThinkingLimit(True, (OPEN,), (CLOSE,), budget_tokens=3))
+    parent.push(1)
+    fork = parent.fork([2])
+    assert fork.push(3) == (True, None)
+    assert fork.forced() == CLOSE
+    assert parent.push(4) == (True, None)
+    assert parent.forced() is None
+
+
+def test_a_fork_may_begin_with_another_text_than_the_tag_being_forced() -> None:
+    parent = ThoughtTracker(ThinkingLimit(True, (), LONG_CLOSE, budget_tokens=1))
+    parent.push(1)
+    assert parent.push(7) == (False, None)
+    assert parent.fork(LONG_CLOSE[1:]).forced() is None
+    other = parent.fork([5, 5])
+    assert [other.forced(), parent.forced()] == [LONG_CLOSE[0], LONG_CLOSE[1]]
 
 
 @pytest.mark.parametrize("seed", range(20))

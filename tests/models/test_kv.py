@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import dataclasses
 
+import numpy as np
 import pytest
 
 from stillhouse.kernels.kv_layout import BLOCK_TOKENS, head_block_bytes
@@ -44,3 +46,15 @@ def test_layers_lie_one_behind_the_other() -> None:
     step = kv.layer_address(1) - kv.layer_address(0)
     assert step * SMOLLM2.num_layers == kv.nbytes
     assert kv.layer_address(29) + step == kv.layer_address(0) + kv.nbytes
+
+
+@pytest.mark.parametrize("kv_type", ["bf16", "q8_0"])
+def test_a_copied_block_is_the_same_in_every_layer_and_no_other_changes(kv_type: KVType) -> None:
+    kv = KVCache(SMOLLM2, 4, kv_type)
+    stored = np.ctypeslib.as_array((ctypes.c_uint8 * kv.nbytes).from_address(kv.layer_address(0)))
+    stored[:] = np.random.default_rng(0).integers(0, 256, kv.nbytes, np.uint8)
+    blocks = stored.reshape(SMOLLM2.num_layers, 4, -1)
+    expected = blocks.copy()
+    expected[:, 3] = expected[:, 1]
+    kv.copy_block(1, 3)
+    assert (blocks == expected).all()

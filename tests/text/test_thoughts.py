@@ -182,3 +182,17 @@ def test_without_a_thought_every_token_is_answer() -> None:
     for i in BY_ID.encode("\nabc"):
         reader.push(i)
     assert (reader.reasoning_tokens, reader.answer_tokens) == (0, 4)
+
+
+@pytest.mark.parametrize("tokenizer", TOKENIZERS.values(), ids=TOKENIZERS.keys())
+def test_a_fork_reads_on_by_itself_from_any_token(tokenizer: Tokenizer) -> None:
+    ids = tokenizer.encode("<think>\nhm, größer 🕷</think>\n\nacht 🕷", special=True)
+    for cut in range(len(ids)):
+        parent = splitter(tokenizer)
+        for token_id in ids[:cut]:
+            parent.push(token_id)
+        rests = []
+        for reader in (parent.fork(), parent):  # the fork must leave the parent where it is
+            rests.append([*(reader.push(i) for i in ids[cut:]), reader.finish()])
+        assert rests[0] == rests[1] == pushed(tokenizer, ids)[cut:]
+        assert reader.reasoning_tokens > 0
