@@ -9,7 +9,8 @@ StillhouseError
 ├── NotEnoughSpace     disk or memory is too small, with both numbers
 ├── BadCheckpoint      the file is truncated, corrupted, hostile, or of a kind we do not read
 ├── BadTemplate        a chat template that does not parse, or that refuses the messages
-└── ContextTooLong     a request that can never fit in the context, with both numbers
+├── ContextTooLong     a request that can never fit in the context, with both numbers
+└── EngineStopped      a request that is open, or comes, after the engine has failed or was closed
 
 The command line prints ``message`` and ``hint`` on one line each and exits with 2. An ``assert`` is
 for our own bugs only.
@@ -61,3 +62,7 @@ class BadTemplate(StillhouseError):
 
 class ContextTooLong(StillhouseError):
     """The request can never fit in the context; the message holds both numbers."""
+
+
+class EngineStopped(StillhouseError):
+    """The engine has failed or was closed; the message says why, the cause is the failure."""

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Self
 
-from stillhouse.engine import Engine, FinishReason, Request, ThinkingEnd, TokenEvent
-from stillhouse.models.kv import KVCache
+from stillhouse.engine import (
+    AsyncEventStream,
+    EventStream,
+    FinishReason,
+    ThinkingEnd,
+    TokenEvent,
+)
 from stillhouse.text import Delta, ReasoningSplitter
 from stillhouse.text.stop_strings import StopStrings
 
@@ -59,16 +65,12 @@ class Reply:
         return asdict(self)
 
 
-class ChatStream(Iterator[Delta | Reply]):
-    """A reply as it comes: its pieces, never empty, and last the whole `Reply`.
-
-    After `cancel` the rest is what was held back, and a Reply of what there was so far.
-    """
+class ReplyReader:
+    """Makes pieces of text, and last the `Reply`, from a request's events."""
 
     def __init__(
         self,
-        engine: Engine[KVCache],
-        request: Request,
+        num_prompt: int,
         splitter: ReasoningSplitter,
         stops: StopStrings,
         *,
@@ -76,53 +78,37 @@ class ChatStream(Iterator[Delta | Reply]):
         asked_at: float,
         clock: Clock,
     ) -> None:
-        """Submits the request. `asked_at` is when the user asked, by `clock`."""
-        self._engine = engine
-        self._request_id = engine.submit(request)
+        """`asked_at` is when the user asked, by `clock`."""
         self._splitter = splitter
         self._stops = stops
         self._times = _Times(clock, asked_at, load_s)
-        self._num_prompt = len(request.prompt_ids)
+        self._num_prompt = num_prompt
         self._num_cached = 0
         self._texts = {"reasoning": "", "answer": ""}
         self._thinking_end: ThinkingEnd = "none"
-        self._items = self._run()
 
-    def __next__(self) -> Delta | Reply:
-        return next(self._items)
+    def read(self, event: TokenEvent) -> list[Delta | Reply]:
+        """What an event adds; a Reply is the last item of all."""
+        self._num_cached = event.cached_tokens
+        items: list[Delta | Reply] = [*self._sure(self._split(event))]
+        if self._stops.found:
+            return [*items, self._reply("stop")]
+        if event.finish_reason is not None:
+            return [*items, *self.finish(event.finish_reason)]
+        return items
 
-    def cancel(self) -> None:
-        """Stops the model before its next token."""
-        self._engine.cancel(self._request_id)
+    def finish(self, finish_reason: FinishReason) -> list[Delta | Reply]:
+        """What was held back, and a Reply of what there is."""
+        return [
+            *self._sure(self._splitter.finish()),
+            *self._piece(Delta("answer", self._stops.finish())),
+            self._reply(finish_reason),
+        ]
 
-    def close(self) -> None:
-        """Stops the model and the stream: nothing more comes."""
-        self.cancel()
-        self._items.close()
-
-    def drain(self) -> Reply:
-        """The Reply, without the pieces."""
-        for item in self:
-            if isinstance(item, Reply):
-                return item
-        raise AssertionError("a stream ends with a Reply")
-
-    def _run(self) -> Generator[Delta | Reply]:
-        finish_reason: FinishReason = "cancelled"
-        for event in self._engine.follow(self._request_id):
-            self._num_cached = event.cached_tokens
-            finish_reason = event.finish_reason or finish_reason
-            yield from self._sure(self._read(event))
-            if self._stops.found:
-                self.cancel()
-                finish_reason = "stop"
-                break
-        else:
-            yield from self._sure(self._splitter.finish())
-            yield from self._piece(Delta("answer", self._stops.finish()))
+    def _reply(self, finish_reason: FinishReason) -> Reply:
         if self._splitter.in_thought:
             self._thinking_end = _CUT_OFF[finish_reason]
-        yield Reply(
+        return Reply(
             self._texts["reasoning"],
             self._texts["answer"],
             finish_reason,
@@ -136,7 +122,7 @@ class ChatStream(Iterator[Delta | Reply]):
             self._times.timings(self._num_prompt - self._num_cached),
         )
 
-    def _read(self, event: TokenEvent) -> list[Delta]:
+    def _split(self, event: TokenEvent) -> list[Delta]:
         """What a token adds to the texts; notes the time, and how a thought ends with it."""
         if event.token_id is None:
             return []
@@ -167,6 +153,82 @@ class ChatStream(Iterator[Delta | Reply]):
         if delta.text:
             self._texts[delta.kind] += delta.text
             yield delta
+
+
+class _Chat:
+    """What a chat's streams have in common: items that were read and not yet taken."""
+
+    def __init__(self, events: EventStream | AsyncEventStream, reader: ReplyReader) -> None:
+        self._request = events
+        self._reader = reader
+        self._ready: deque[Delta | Reply] = deque()
+        self._is_whole = False
+
+    def cancel(self) -> None:
+        """Stops the model before its next step; what it has said and nobody read is left out."""
+        if not self._is_whole:
+            self._put(self._reader.finish("cancelled"))
+
+    def close(self) -> None:
+        """Stops the model and the stream: nothing more comes."""
+        self.cancel()
+        self._ready.clear()
+
+    def _put(self, items: list[Delta | Reply]) -> None:
+        self._ready.extend(items)
+        if items and isinstance(items[-1], Reply):
+            self._is_whole = True
+            self._request.cancel()
+
+
+class ChatStream(_Chat, Iterator[Delta | Reply]):
+    """A reply as it comes: its pieces, never empty, and last the whole `Reply`.
+
+    After `cancel` the rest is what was held back, and a Reply of what was read so far.
+    """
+
+    def __init__(self, events: EventStream, reader: ReplyReader) -> None:
+        super().__init__(events, reader)
+        self._events = events
+
+    def __next__(self) -> Delta | Reply:
+        while not self._ready:
+            if self._is_whole:
+                raise StopIteration
+            self._put(self._reader.read(next(self._events)))
+        return self._ready.popleft()
+
+    def drain(self) -> Reply:
+        """The Reply, without the pieces."""
+        for item in self:
+            if isinstance(item, Reply):
+                return item
+        raise AssertionError("a stream ends with a Reply")
+
+
+class AsyncChatStream(_Chat, AsyncIterator[Delta | Reply]):
+    """The same for tasks of the event loop in which the chat was asked for."""
+
+    def __init__(self, events: AsyncEventStream, reader: ReplyReader) -> None:
+        super().__init__(events, reader)
+        self._events = events
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Delta | Reply:
+        while not self._ready:
+            if self._is_whole:
+                raise StopAsyncIteration
+            self._put(self._reader.read(await anext(self._events)))
+        return self._ready.popleft()
+
+    async def drain(self) -> Reply:
+        """The Reply, without the pieces."""
+        async for item in self:
+            if isinstance(item, Reply):
+                return item
+        raise AssertionError("a stream ends with a Reply")
 
 
 class _Times:

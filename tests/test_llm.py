@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from stillhouse import llm as llm_module
-from stillhouse.errors import BadTemplate, ContextTooLong, NotEnoughSpace, UsageError
-from stillhouse.llm import LLM, Reply
+from stillhouse.errors import (
+    BadTemplate,
+    ContextTooLong,
+    EngineStopped,
+    NotEnoughSpace,
+    UsageError,
+)
+from stillhouse.kernels.isa import Isa, detect
+from stillhouse.llm import LLM, ChatOptions, Reply
 from stillhouse.text import Delta, Message, Tokenizer
 from tests.factories import tiny_model
 from tests.fakes import FakeKV, FakeModel, scripted
@@ -75,7 +85,9 @@ class Bench:
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self._path = folder / "tiny.gguf"
         self._patch = monkeypatch
+        self._opened = ExitStack()
         self.model: LoadedModel
+        self.load_options: dict[str, object] = {}
 
     def llm(
         self,
@@ -93,7 +105,8 @@ class Bench:
             more["tokenizer.ggml.token_type"] = more["tokenizer.ggml.token_type"].tolist()
         tiny_model(self._path, layers=1, hidden=32, ffn=32, context=context, extra_metadata=more)
 
-        def load(checkpoint: Any, **_: object) -> LoadedModel:
+        def load(checkpoint: Any, **load_options: object) -> LoadedModel:
+            self.load_options = load_options
             speaker = Speaker(Tokenizer.from_metadata(checkpoint.metadata), thought, answer)
             self.model = LoadedModel(speaker.next_id, context)
             return self.model
@@ -101,12 +114,17 @@ class Bench:
         self._patch.setattr(llm_module, "load_model", load)
         self._patch.setattr(llm_module, "KVCache", lambda _config, blocks, _type: FakeKV(blocks))
         options = {"clock": itertools.count().__next__, "max_memory_bytes": 10**9} | options
-        return LLM(str(self._path), **options)
+        return self._opened.enter_context(LLM(str(self._path), **options))
+
+    def close(self) -> None:
+        self._opened.close()
 
 
 @pytest.fixture
-def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
-    return Bench(tmp_path, monkeypatch)
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    bench = Bench(tmp_path, monkeypatch)
+    yield bench
+    bench.close()
 
 
 def test_a_plain_answer(bench: Bench) -> None:
@@ -179,7 +197,7 @@ def test_a_stop_string_ends_the_answer_and_no_thought(bench: Bench) -> None:
     assert (reply.reasoning, reply.answer) == ("one STOP two", "three STO four ")
     assert reply.finish_reason == "stop"
     assert "".join(p.text for p in pieces if isinstance(p, Delta)) == reply.reasoning + reply.answer
-    assert model.engine.num_unused_blocks == 16
+    assert model.stats().held_blocks == 0
 
 
 def test_what_was_held_back_for_a_stop_string_is_not_lost(bench: Bench) -> None:
@@ -210,18 +228,108 @@ def test_a_cancelled_stream_ends_with_what_there_was(bench: Bench) -> None:
     assert first == [Delta("reasoning", "a"), Delta("reasoning", " ")]
     assert reply.reasoning.startswith("a ")
     assert (reply.finish_reason, reply.thinking_end) == ("cancelled", "client")
-    assert model.engine.num_unused_blocks == 16
+    assert model.stats().held_blocks == 0
 
 
 @pytest.mark.parametrize("pieces_taken", [0, 2])
-def test_another_chat_ends_an_open_stream(bench: Bench, pieces_taken: int) -> None:
+def test_a_stream_stays_open_beside_another_chat(bench: Bench, pieces_taken: int) -> None:
     model = bench.llm(None, "hello world")
-    stream = model.chat("Go", stream=True)
-    for _ in range(pieces_taken):
-        next(stream)
+    stream = model.chat("Go", stream=True, max_tokens=20)
+    taken = [next(stream) for _ in range(pieces_taken)]
     assert model.chat("Go").answer == "hello world"
+    *rest, reply = [*taken, *stream]
+    assert isinstance(reply, Reply)
+    assert len(rest) == len(reply.answer) == len("hello world")
+
+
+def test_a_closed_stream_gives_no_more_and_frees_its_blocks(bench: Bench) -> None:
+    model = bench.llm(None, "x" * 1000)
+    stream = model.chat("Go", stream=True)
+    next(stream)
+    stream.close()
     assert list(stream) == []
-    assert model.engine.num_unused_blocks == 16
+    assert model.stats().held_blocks == 0
+
+
+def test_a_stream_that_is_dropped_frees_its_blocks(bench: Bench) -> None:
+    model = bench.llm(None, "x" * 1000)
+    for _ in range(3):
+        next(model.chat("Go", stream=True))
+    assert model.stats().held_blocks == 0
+
+
+def test_threads_and_tasks_chat_at_once_and_each_has_its_answer(bench: Bench) -> None:
+    model = bench.llm("Hm.", "Eight.", users=4)
+    questions = [f"{'?' * n} Legs" for n in range(8)]
+    with ThreadPoolExecutor(8) as threads:
+        replies = list(threads.map(model.chat, questions))
+
+    async def ask(question: str) -> Reply:
+        *pieces, reply = [item async for item in await model.achat(question, stream=True)]
+        assert isinstance(reply, Reply)
+        assert "".join(p.text for p in pieces if isinstance(p, Delta)) == "Hm.Eight."
+        again = await model.achat(question)
+        assert again.answer == reply.answer
+        return reply
+
+    async def ask_all() -> list[Reply]:
+        return await asyncio.gather(*map(ask, questions))
+
+    replies += asyncio.run(ask_all())
+    assert {(r.reasoning, r.answer, r.finish_reason) for r in replies} == {
+        ("Hm.", "Eight.", "stop")
+    }
+    assert model.stats().held_blocks == 0
+
+
+def test_a_cancelled_task_frees_its_blocks(bench: Bench) -> None:
+    model = bench.llm(None, "x" * 1000)
+
+    async def leave_early() -> None:
+        stream = await model.achat("Go", stream=True)
+        async with asyncio.timeout(0.05):
+            async for _ in stream:
+                await asyncio.sleep(10)
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(leave_early())
+    assert model.stats().held_blocks == 0
+
+
+def test_samples_differ_by_their_own_seeds_and_repeat(bench: Bench) -> None:
+    model = bench.llm(None, "x" * 1000, users=3)
+    options: ChatOptions = {"temperature": 30.0, "seed": 5, "max_tokens": 30}
+    samples = model.samples("Go", 3, **options)
+    assert len({reply.answer for reply in samples}) == 3
+    assert [r.answer for r in model.samples("Go", 3, **options)] == [r.answer for r in samples]
+    assert model.chat("Go", **options).answer == samples[0].answer
+    assert samples[1].usage.cached_tokens == samples[1].usage.prompt_tokens
+    with pytest.raises(UsageError, match="at least 1"):
+        model.samples("Go", 0)
+
+
+def test_more_users_get_more_blocks_as_far_as_memory_goes(bench: Bench) -> None:
+    assert bench.llm(None, "", context=64, users=3).stats().total_blocks == 6
+    assert bench.llm(None, "", context=64, users=10**9).stats().total_blocks < 10**9
+    with pytest.raises(UsageError, match="users is 0"):
+        bench.llm(None, "", users=0)
+
+
+def test_deterministic_leaves_out_the_matrix_tiles(bench: Bench) -> None:
+    bench.llm(None, "ok", deterministic=True)
+    assert bench.load_options["isa"] == min(detect(), Isa.AVX512_VNNI)
+    bench.llm(None, "ok")
+    assert bench.load_options["isa"] is None
+
+
+def test_a_failing_model_ends_every_chat_with_a_clear_error(bench: Bench) -> None:
+    model = bench.llm(None, "ok")
+    bench.model.forward = None  # type: ignore[assignment,method-assign]
+    stream = model.chat("Go", stream=True)
+    with pytest.raises(EngineStopped, match="in the middle of a step"):
+        list(stream)
+    with pytest.raises(EngineStopped, match="TypeError"):
+        model.chat("Another")
 
 
 def test_a_second_turn_finds_the_first_in_the_cache(bench: Bench) -> None:

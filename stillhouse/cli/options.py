@@ -31,6 +31,14 @@ KVType = Annotated[KVTypeName, typer.Option(help="How the KV cache stores a numb
 MaxMemory = Annotated[
     str | None, typer.Option(metavar="SIZE", help="Memory to stay under, as 8GB or 900MB.")
 ]
+Deterministic = Annotated[
+    bool,
+    typer.Option(
+        "--deterministic",
+        help="The same numbers whoever else is answered: leaves out AMX tiles, so prompts are read"
+        " slower. Without AMX it is so anyway.",
+    ),
+]
 Seed = Annotated[int | None, typer.Option(min=0, help="The same seed gives the same text.")]
 Temperature = Annotated[
     float | None, typer.Option(min=0.0, help="0 takes the likeliest token. [default: the model's]")

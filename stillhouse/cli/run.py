@@ -51,6 +51,7 @@ def run(
     kv_type: options.KVType = options.KVTypeName.BF16,
     threads: options.Threads = None,
     max_memory: options.MaxMemory = None,
+    deterministic: options.Deterministic = False,
     json: options.Json = False,
 ) -> None:
     """One answer to PROMPT, or a chat."""
@@ -75,6 +76,7 @@ def run(
         kv_type=kv_type.value,
         threads=threads,
         max_memory_bytes=max_memory_bytes,
+        deterministic=deterministic,
         progress=stages,
     )
     stages.clear()

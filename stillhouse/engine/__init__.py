@@ -1,16 +1,21 @@
 """Token ids in, token ids out: sequences, blocks, scheduling, sampling, the step."""
 
 from stillhouse.engine.engine import Engine
+from stillhouse.engine.loop import EngineLoop
 from stillhouse.engine.request import FinishReason, Request, TokenEvent
 from stillhouse.engine.sampler import SamplingParams
 from stillhouse.engine.scheduler import Admission
 from stillhouse.engine.stats import EngineStats
+from stillhouse.engine.streams import AsyncEventStream, EventStream
 from stillhouse.engine.thinking import ThinkingEnd, ThinkingLimit
 
 __all__ = [
     "Admission",
+    "AsyncEventStream",
     "Engine",
+    "EngineLoop",
     "EngineStats",
+    "EventStream",
     "FinishReason",
     "Request",
     "SamplingParams",

@@ -22,7 +22,7 @@ class BatchAssembly:
         """The batch of these rows, valid until the next call.
 
         Logits are wanted for the last row of each sequence that this step catches up. The block
-        tables are as wide as the longest of these sequences needs: a row of 131,072 tokens has 4096.
+        tables are as wide as the longest of these sequences needs; for 131,072 tokens that is 4096.
         """
         width = max(len(sequence.blocks) for sequence, _ in scheduled)
         tables = self._block_tables[: len(scheduled) * width].reshape(-1, width)

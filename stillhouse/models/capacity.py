@@ -1,4 +1,4 @@
-"""How long a context the memory allows."""
+"""How long a context the memory allows, and for how many at once."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from stillhouse.errors import NotEnoughSpace, UsageError
 from stillhouse.models.batch import BLOCK_TOKENS
 from stillhouse.models.config import ModelConfig
 from stillhouse.models.cost import KVType, kv_bytes_per_token
+from stillhouse.models.kv import bytes_per_block
 from stillhouse.units import format_bytes
 
 _DEFAULT_TOKENS = 8192  # room for a long thought; more is the user's to ask for
@@ -51,3 +52,24 @@ def choose_context(
     if fitting < tokens:
         return ContextChoice(fitting, f"what {format_bytes(memory_bytes)} of memory hold")
     return ContextChoice(tokens, reason)
+
+
+def choose_blocks(
+    config: ModelConfig,
+    kv_type: KVType,
+    *,
+    context_tokens: int,
+    users: int,
+    memory_bytes: int | None,
+) -> int:
+    """Blocks of the KV cache: a whole context for each of `users`, or as many as the memory holds.
+
+    `context_tokens` is a choice of `choose_context` for the same memory, so one of them fits. Who
+    finds no room waits. Raises UsageError for less than one user.
+    """
+    if users < 1:
+        raise UsageError(f"users is {users}, and must be at least 1")
+    for_one = -(-context_tokens // BLOCK_TOKENS)
+    if memory_bytes is None:
+        return users * for_one
+    return max(for_one, min(users * for_one, memory_bytes // bytes_per_block(config, kv_type)))

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from stillhouse.errors import NotEnoughSpace, UsageError
-from stillhouse.models.capacity import choose_context
+from stillhouse.models.capacity import choose_blocks, choose_context
 from stillhouse.models.config import ModelConfig
 from tests.models.test_config import R1_QWEN_7B  # 57,344 bytes a token in bf16
 
@@ -45,3 +45,27 @@ def test_more_than_the_memory_holds_is_refused_with_both_numbers(
 ) -> None:
     with pytest.raises(NotEnoughSpace, match=r"takes [\d.]+ MB.* of memory are left"):
         choose_context(LONG, "bf16", wanted=wanted, memory_bytes=memory_bytes * TOKEN_BYTES)
+
+
+@pytest.mark.parametrize(
+    ("users", "memory_tokens", "blocks"),
+    [
+        (1, None, 4),
+        (3, None, 12),
+        (3, 10_000, 12),
+        (3, 319, 9),  # two whole contexts, and what is left
+        (3, 100, 4),
+        (10**6, 10**6, 31_250),
+    ],
+)
+def test_there_is_a_context_for_each_user_as_far_as_memory_goes(
+    users: int, memory_tokens: int | None, blocks: int
+) -> None:
+    memory_bytes = None if memory_tokens is None else memory_tokens * TOKEN_BYTES
+    chosen = choose_blocks(LONG, "bf16", context_tokens=100, users=users, memory_bytes=memory_bytes)
+    assert chosen == blocks
+
+
+def test_nobody_is_no_number_of_users() -> None:
+    with pytest.raises(UsageError, match="users is 0"):
+        choose_blocks(LONG, "bf16", context_tokens=100, users=0, memory_bytes=None)
