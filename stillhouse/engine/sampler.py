@@ -69,6 +69,7 @@ class Sampler:
     def __init__(self, vocab_size: int) -> None:
         self._all_ids = np.arange(vocab_size)
         self._weights = np.empty(vocab_size, np.float32)
+        self._mask = np.empty(vocab_size, np.bool_)
 
     def sample(
         self, logits: NDArray[np.float32], params: SamplingParams, rng: np.random.Generator
@@ -90,10 +91,12 @@ class Sampler:
         maximum = logits.max()
         _check_finite(maximum)
         reach = _REACH if params.min_p == 0 else -math.log(params.min_p)
-        is_within = logits >= _floor(maximum, reach * params.temperature)
+        is_within = self._is_near(logits, maximum, reach * params.temperature)
         num_within = np.count_nonzero(is_within)
         if 0 < params.top_k < num_within:
-            ranked = _rank(logits, params.temperature, lambda near: len(near) >= params.top_k)
+            ranked = self._rank(
+                logits, maximum, params.temperature, lambda near: len(near) >= params.top_k
+            )
             ids = np.sort(ranked[: params.top_k])
             kept = logits[ids]
         elif params.min_p == 0 and num_within > len(logits) // 8:
@@ -106,11 +109,38 @@ class Sampler:
         np.exp(weights, out=weights)
         if params.top_p < 1:
             mass = params.top_p * float(weights.sum())
-            ranked = _rank(kept, params.temperature, lambda near: weights[near].sum() >= mass)
+            ranked = self._rank(
+                kept, maximum, params.temperature, lambda near: weights[near].sum() >= mass
+            )
             reached = weights[ranked].cumsum(dtype=np.float64).searchsorted(mass)
             best = np.sort(ranked[: reached + 1])
             ids, weights = ids[best], weights[best]
         return Survivors(ids, weights)
+
+    def _rank(
+        self,
+        kept: NDArray[np.float32],
+        maximum: np.float32,
+        temperature: float,
+        is_enough: Callable[[NDArray[np.intp]], bool],
+    ) -> NDArray[np.intp]:
+        """Indices of the largest, in descending order: as many as are enough, seldom all."""
+        reach = 6.0
+        while True:
+            near = np.flatnonzero(self._is_near(kept, maximum, reach * temperature))
+            if len(near) == len(kept) or is_enough(near):
+                return near[(-kept[near]).argsort(kind="stable")]
+            reach *= 2
+
+    def _is_near(
+        self, values: NDArray[np.float32], maximum: np.float32, reach: float
+    ) -> NDArray[np.bool_]:
+        """Where the values are at most `reach` below the maximum; valid until the next call.
+
+        In memory of its own: taking fresh memory for every row would cost more than comparing.
+        """
+        floor = np.float32(float(maximum) - reach)
+        return np.greater_equal(values, floor, out=self._mask[: len(values)])
 
 
 def logprob_of(logits: NDArray[np.float32], token_id: int) -> float:
@@ -127,23 +157,6 @@ def best_logprobs(logits: NDArray[np.float32], num_best: int) -> tuple[tuple[int
     best = ids[(-logits[ids]).argsort(kind="stable")][:num_best]
     total = _log_sum_exp(logits)
     return tuple((int(i), float(logits[i]) - total) for i in best)
-
-
-def _floor(maximum: np.float32, reach: float) -> np.float32:
-    return np.float32(float(maximum) - reach)
-
-
-def _rank(
-    kept: NDArray[np.float32], temperature: float, is_enough: Callable[[NDArray[np.intp]], bool]
-) -> NDArray[np.intp]:
-    """Indices of the largest, in descending order: as many as are enough, seldom all."""
-    maximum = kept.max()
-    reach = 6.0
-    while True:
-        near = np.flatnonzero(kept >= _floor(maximum, reach * temperature))
-        if len(near) == len(kept) or is_enough(near):
-            return near[(-kept[near]).argsort(kind="stable")]
-        reach *= 2
 
 
 def _walk(weights: NDArray[np.float32], uniform: float) -> int:
