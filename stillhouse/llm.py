@@ -11,24 +11,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import Any, Literal, NamedTuple, Self, TypedDict, TypeVar, Unpack, overload
+from typing import Literal, Self, Unpack, overload
 
 from stillhouse import hub
-from stillhouse.catalog import Sampling, sampling_for
 from stillhouse.checkpoints import Checkpoint, open_checkpoint
-from stillhouse.engine import (
-    Engine,
-    EngineLoop,
-    EngineStats,
-    Request,
-    SamplingParams,
-    ThinkingLimit,
-)
-from stillhouse.errors import ContextTooLong, UsageError
+from stillhouse.engine import Engine, EngineLoop, EngineStats
+from stillhouse.errors import UsageError
 from stillhouse.hardware import this_machine
 from stillhouse.kernels.isa import Isa, detect
 from stillhouse.models.capacity import choose_blocks, choose_context
@@ -36,6 +28,7 @@ from stillhouse.models.config import ModelConfig
 from stillhouse.models.cost import KVType
 from stillhouse.models.kv import KVCache
 from stillhouse.models.loading import load_model
+from stillhouse.questions import Chat, ChatOptions, Question, Speech
 from stillhouse.replies import (
     AsyncChatStream,
     ChatStream,
@@ -45,8 +38,6 @@ from stillhouse.replies import (
     Timings,
     Usage,
 )
-from stillhouse.text import ChatTemplate, Message, ReasoningSplitter, Tokenizer, as_messages
-from stillhouse.text.messages import CLOSE_TAG, OPEN_TAG
 from stillhouse.text.stop_strings import StopStrings
 
 __all__ = [
@@ -60,26 +51,9 @@ __all__ = [
     "Usage",
 ]
 
-Number = TypeVar("Number", int, float)
-Chat = str | Iterable[Message | Mapping[str, Any]]
-
 # What a model takes beside its KV cache: its weights as packed, and the buffers of one step.
 _WEIGHTS_OVERHEAD = 1.1
 _BUFFER_BYTES = 256_000_000
-
-
-class ChatOptions(TypedDict, total=False):
-    """How to answer. What is None or left out is the model's own, or off."""
-
-    think: bool | None  # open a thought, or leave it out
-    thinking_budget: int | None  # tokens after which a thought is closed
-    temperature: float | None
-    top_p: float | None
-    top_k: int | None
-    min_p: float | None
-    seed: int | None
-    max_tokens: int | None  # of thought and answer together
-    stop: Iterable[str]  # texts that end the answer
 
 
 class LLM:
@@ -134,7 +108,7 @@ class LLM:
             self._threads = threads or this_machine().physical_cores
             # Building the tokenizer takes about as long as packing a small model: side by side.
             with ThreadPoolExecutor(1) as beside:
-                speech = beside.submit(_Speech.from_metadata, metadata)
+                speech = beside.submit(Speech.from_metadata, metadata)
                 self._model = load_model(
                     checkpoint,
                     threads=self._threads,
@@ -144,9 +118,7 @@ class LLM:
                 opened.callback(self._model.close)
                 self._speech = speech.result()
             self._opened = opened.pop_all()
-        self.sampling: Sampling = sampling_for(
-            f"{metadata.get('general.basename', '')} {metadata.get('general.name', '')}"
-        )
+        self.sampling = self._speech.sampling
         kv = KVCache(self._model.config, num_blocks, kv_type)
         self._engine = EngineLoop(Engine(self._model, kv, context_tokens=self.context_tokens))
         self._read_bytes_per_s: float | None = None
@@ -170,8 +142,9 @@ class LLM:
         Raises UsageError for a value out of range, BadTemplate for messages that the template
         refuses, ContextTooLong if they do not fit, EngineStopped if the model fails or is closed.
         """
-        question = self._question(chat, **options)
-        answer = ChatStream(self._engine.submit(question.request), question.reader())
+        asked_at = self._clock()
+        question = self._question(chat, options)
+        answer = ChatStream(self._engine.submit(question.request), self._reader(question, asked_at))
         return answer if stream else answer.drain()
 
     def samples(self, chat: Chat, num_samples: int, **options: Unpack[ChatOptions]) -> list[Reply]:
@@ -180,9 +153,10 @@ class LLM:
         """
         if num_samples < 1:
             raise UsageError(f"num_samples is {num_samples}, and must be at least 1")
-        question = self._question(chat, **options)
+        asked_at = self._clock()
+        question = self._question(chat, options)
         streams = self._engine.submit_samples(question.request, num_samples)
-        answers = [ChatStream(stream, question.reader()) for stream in streams]
+        answers = [ChatStream(stream, self._reader(question, asked_at)) for stream in streams]
         return [answer.drain() for answer in answers]
 
     @overload
@@ -199,8 +173,10 @@ class LLM:
         self, chat: Chat, *, stream: bool = False, **options: Unpack[ChatOptions]
     ) -> Reply | AsyncChatStream:
         """As `chat`, for a task of an event loop, which it does not hold up."""
-        question = await asyncio.to_thread(self._question, chat, **options)
-        answer = AsyncChatStream(self._engine.submit_async(question.request), question.reader())
+        asked_at = self._clock()
+        question = await asyncio.to_thread(self._question, chat, options)
+        events = self._engine.submit_async(question.request)
+        answer = AsyncChatStream(events, self._reader(question, asked_at))
         return answer if stream else await answer.drain()
 
     def stats(self) -> EngineStats:
@@ -233,91 +209,17 @@ class LLM:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _question(
-        self,
-        chat: Chat,
-        *,
-        think: bool | None = None,
-        thinking_budget: int | None = None,
-        temperature: float | None = None,
-        top_p: float | None = None,
-        top_k: int | None = None,
-        min_p: float | None = None,
-        seed: int | None = None,
-        max_tokens: int | None = None,
-        stop: Iterable[str] = (),
-    ) -> _Question:
-        asked_at = self._clock()
-        if thinking_budget is not None and thinking_budget < 0:
-            raise UsageError(f"thinking_budget is {thinking_budget}, and must be at least 0")
-        stops = tuple(stop)
-        StopStrings(stops)  # raises for one that is empty
-        prompt_ids = self._speech.template.prompt_ids(
-            as_messages(chat), self._speech.tokenizer, think=think
-        )
-        splitter = ReasoningSplitter(self._speech.tokenizer, prompt_ids)
-        sampling = SamplingParams(
-            self._room_for(prompt_ids) if max_tokens is None else max_tokens,
-            temperature=_given(temperature, self.sampling.temperature),
-            top_p=_given(top_p, self.sampling.top_p),
-            top_k=_given(top_k, self.sampling.top_k),
-            min_p=_given(min_p, self.sampling.min_p),
-            seed=seed,
-            stop_ids=self._speech.tokenizer.stop_ids,
-        )
-        limit = None
-        if thinking_budget is not None:
-            limit = self._speech.thinking_limit(splitter, thinking_budget)
+    def _question(self, chat: Chat, options: ChatOptions) -> Question:
+        return self._speech.question(chat, context_tokens=self.context_tokens, **options)
 
-        def reader() -> ReplyReader:
-            return ReplyReader(
-                len(prompt_ids),
-                splitter.fork(),
-                StopStrings(stops),
-                load_s=self.load_s,
-                asked_at=asked_at,
-                clock=self._clock,
-            )
-
-        return _Question(Request(tuple(prompt_ids), sampling, limit), reader)
-
-    def _room_for(self, prompt_ids: list[int]) -> int:
-        room = self.context_tokens - len(prompt_ids)
-        if room < 1:
-            raise ContextTooLong(
-                f"the prompt has {len(prompt_ids)} tokens, and the context {self.context_tokens}",
-                hint="shorten the chat, or raise the context",
-            )
-        return room
-
-
-class _Question(NamedTuple):
-    """A chat as the engine takes it, and what makes a reader for each reply to it."""
-
-    request: Request
-    reader: Callable[[], ReplyReader]
-
-
-class _Speech(NamedTuple):
-    """How text becomes ids for this model."""
-
-    tokenizer: Tokenizer
-    template: ChatTemplate
-
-    @classmethod
-    def from_metadata(cls, metadata: Mapping[str, object]) -> _Speech:
-        tokenizer = Tokenizer.from_metadata(metadata)
-        return cls(tokenizer, ChatTemplate.from_metadata(metadata, tokenizer))
-
-    def thinking_limit(self, splitter: ReasoningSplitter, budget_tokens: int) -> ThinkingLimit:
-        """The budget, with the tags as this vocabulary spells them."""
-        open_id, close_id = (self.tokenizer.special_ids.get(tag) for tag in (OPEN_TAG, CLOSE_TAG))
-        return ThinkingLimit(
-            open=splitter.in_thought,
-            open_ids=() if open_id is None else (open_id,),
-            close_ids=tuple(splitter.close_ids) if close_id is None else (close_id,),
-            budget_tokens=budget_tokens,
-            view=splitter,
+    def _reader(self, question: Question, asked_at: float) -> ReplyReader:
+        return ReplyReader(
+            len(question.request.prompt_ids),
+            question.splitter.fork(),
+            StopStrings(question.stops),
+            load_s=self.load_s,
+            asked_at=asked_at,
+            clock=self._clock,
         )
 
 
@@ -329,7 +231,3 @@ def _memory_for_kv(checkpoint: Checkpoint, max_memory_bytes: int | None) -> int 
     if limit is None:
         return None
     return limit - int(_WEIGHTS_OVERHEAD * checkpoint.file_bytes) - _BUFFER_BYTES
-
-
-def _given(value: Number | None, own: Number) -> Number:
-    return own if value is None else value
