@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from stillhouse.engine import Engine, Request, SamplingParams, ThinkingLimit, TokenEvent
 from stillhouse.errors import ContextTooLong, UsageError
-from tests.fakes import FakeKV, FakeModel, hashed, scripted
+from stillhouse.models.batch import Batch
+from tests.fakes import FakeKV, FakeModel, check_batch, hashed, scripted
 from tests.reference import sampling as naive
 
 VOCAB = 50
@@ -234,3 +236,55 @@ def test_scores_are_the_log_probabilities_of_the_next_tokens(num_tokens: int) ->
         expected = naive.log_softmax(hashed(VOCAB)(np.array(ids[:n], np.int32)))[ids[n]]
         assert scores[n - 1] == pytest.approx(expected, abs=1e-5)
     assert engine.num_unused_blocks == 16
+
+
+class Blind(FakeModel):
+    """Checks batches, but computes nothing from them: for lengths at which the fake is slow."""
+
+    def forward(self, batch: Batch, kv: FakeKV) -> NDArray[np.float32]:
+        check_batch(batch, kv.num_blocks)
+        self.num_rows_seen.append(len(batch.token_ids))
+        return np.zeros((len(batch.logit_rows), VOCAB), np.float32)
+
+
+def test_a_context_of_131072_tokens_can_be_filled_and_found_again() -> None:
+    model = Blind(hashed(VOCAB), vocab_size=VOCAB, context_length=131_072)
+    engine = Engine(model, FakeKV(4096))
+    whole = request(1, 131_072 - 40, 40)
+    assert len(list(engine.generate(whole))) == 40
+    assert engine.stats().cached_blocks == 4095  # the last token was never computed
+    model.num_rows_seen.clear()
+    assert next(engine.generate(whole)).cached_tokens == 131_072 - 64
+    assert model.num_rows_seen == [24]
+
+
+def test_block_tables_are_as_wide_as_the_longest_sequence_of_the_step() -> None:
+    engine, model = make(64)
+    widths = []
+    forward = model.forward
+
+    def watched(batch: Batch, kv: FakeKV) -> NDArray[np.float32]:
+        widths.append(batch.block_tables.shape[1])
+        return forward(batch, kv)
+
+    model.forward = watched  # type: ignore[method-assign]
+    engine.submit(request(1, 30, 6))
+    engine.submit(request(2, 100, 1))
+    drain(engine)
+    assert widths == [4, 1, 1, 2, 2, 2]
+
+
+def test_stats_count_what_was_done() -> None:
+    engine, _ = make(16)
+    list(engine.generate(request(1, 100, 5)))
+    list(engine.generate(request(1, 100, 5)))
+    engine.submit(request(2, 33, 5))
+    engine.step()
+    stats = engine.stats()
+    assert (stats.waiting_requests, stats.running_requests) == (0, 1)
+    assert (stats.total_blocks, stats.held_blocks, stats.cached_blocks) == (16, 2, 3)
+    assert (stats.prompt_tokens, stats.prompt_tokens_from_cache) == (233, 96)
+    assert stats.hit_rate == 96 / 233
+    assert (stats.steps, stats.rows) == (11, 100 + 4 + 4 + 4 + 33)
+    assert (stats.generated_tokens, stats.preemptions) == (11, 0)
+    assert make()[0].stats().hit_rate == 0
