@@ -156,7 +156,9 @@ class ReplyReader:
 
 
 class _Chat:
-    """What a chat's streams have in common: items that were read and not yet taken."""
+    """What a chat's streams have in common: items that were read and not yet taken. A context
+    manager that closes itself, however its reader leaves.
+    """
 
     def __init__(self, events: EventStream | AsyncEventStream, reader: ReplyReader) -> None:
         self._request = events
@@ -173,6 +175,12 @@ class _Chat:
         """Stops the model and the stream: nothing more comes."""
         self.cancel()
         self._ready.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def _put(self, items: list[Delta | Reply]) -> None:
         self._ready.extend(items)

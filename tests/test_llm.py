@@ -286,10 +286,10 @@ def test_a_cancelled_task_frees_its_blocks(bench: Bench) -> None:
     model = bench.llm(None, "x" * 1000)
 
     async def leave_early() -> None:
-        stream = await model.achat("Go", stream=True)
-        async with asyncio.timeout(0.05):
-            async for _ in stream:
-                await asyncio.sleep(10)
+        with await model.achat("Go", stream=True) as stream:
+            async with asyncio.timeout(0.05):
+                async for _ in stream:
+                    await asyncio.sleep(10)
 
     with pytest.raises(TimeoutError):
         asyncio.run(leave_early())

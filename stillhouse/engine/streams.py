@@ -1,7 +1,7 @@
 """A request's events, on their way from the engine's thread to whoever reads them.
 
 What is not read waits in the stream: at most one event for each token that was asked for. A stream
-that is dropped before its end cancels its request.
+that is left (it is a context manager) or dropped before its end cancels its request.
 """
 
 from __future__ import annotations
@@ -61,7 +61,13 @@ class _Stream:
         if not self._is_over:
             self._cancel(self.inbox)
 
-    def __del__(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.cancel()
+
+    def __del__(self) -> None:  # late where a traceback still holds it: leave a stream that matters
         self.cancel()
 
     def _take(self, item: Item) -> TokenEvent:

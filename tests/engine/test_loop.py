@@ -165,12 +165,17 @@ def test_a_reader_that_stops_reading_delays_nobody_and_finds_all_later(bench: Be
     assert said(asyncio.run(scenario())) == said(alone(request(1)))
 
 
-def test_a_dropped_stream_cancels_its_request(bench: Bench) -> None:
+@pytest.mark.parametrize("way", ["leave", "drop"])
+def test_a_stream_that_is_left_or_dropped_cancels_its_request(bench: Bench, way: str) -> None:
     bench.hold_up_after(1)
     stream = bench.loop.submit(request(1))
     next(stream)
     bench.wait_for_hold_up()
-    del stream
+    if way == "leave":
+        with stream:
+            pass
+    else:
+        del stream
     bench.go_on()
     assert bench.stats().running_requests == 0
     assert bench.stats().held_blocks == 0
