@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from stillhouse import __version__, hub
-from stillhouse.checkpoints import open_gguf
+from stillhouse.checkpoints import open_checkpoint
 from stillhouse.cli.document import commit
 from stillhouse.engine import Engine, EngineLoop, Request, SamplingParams
 from stillhouse.hardware import this_machine
@@ -146,7 +146,7 @@ def main() -> int:
     """Load the model, run the plans, print the figures; 1 if something was lost or grows."""
     arguments = _arguments()
     path = hub.resolve(arguments.model, progress=hub.TerminalProgress())
-    with open_gguf(path) as checkpoint:
+    with open_checkpoint(path) as checkpoint:
         model = load_model(checkpoint, threads=arguments.threads)
         try:
             document = measure(model, arguments)
