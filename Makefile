@@ -1,7 +1,8 @@
 # Every target sets up what it needs: a virtual environment in .venv, made again when pyproject.toml changes.
 PYTHON ?= python3
 BIN := .venv/bin
-PEERS := benchmarks/peers/.venv
+PEERS := llama_cpp openvino vllm
+PEERS_AT := benchmarks/peers/.venv
 THREADS ?= 2
 DEMO := Explain in three sentences why the sky is blue.
 
@@ -22,11 +23,11 @@ docs: .venv/ready ## write the generated pages again
 format: .venv/ready ## what `make check` would complain about and ruff can mend
 	$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
-bench: .venv/ready $(PEERS)/ready ## against llama.cpp, in one run, on the 1.5B
-	$(BIN)/python benchmarks/decode_prefill.py --peers $(PEERS)/bin/python --threads $(THREADS)
+bench: .venv/ready $(PEERS:%=$(PEERS_AT)/%/ready) ## against the peers, in one run, on the 1.5B
+	$(BIN)/python benchmarks/throughput.py --environments $(PEERS_AT) --threads $(THREADS)
 
 clean: ## environments and caches of tools; models and compiled kernels stay
-	rm -rf .venv $(PEERS) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv $(PEERS_AT) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 .venv/ready: pyproject.toml
 	@echo "setting up .venv, once" >&2
@@ -34,8 +35,9 @@ clean: ## environments and caches of tools; models and compiled kernels stay
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@touch $@
 
-$(PEERS)/ready: benchmarks/peers/requirements.txt
-	@echo "setting up the peers in an environment of their own, once" >&2
-	@$(PYTHON) -m venv $(PEERS)
-	@$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+# Their files name every package, so nothing is resolved; vLLM's alone are 3 GB.
+$(PEERS_AT)/%/ready: benchmarks/peers/%.txt
+	@echo "setting up $* in an environment of its own, once" >&2
+	@$(PYTHON) -m venv $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $<
 	@touch $@

@@ -11,47 +11,72 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """Read this prompt, then write `output_tokens` greedily, past any end token."""
+    """Prompts that come together, a user each; every one is to be continued by `output_tokens`,
+    greedily and past any end token.
+    """
 
-    prompt_ids: list[int]
+    prompts: list[list[int]]
     output_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """`prefill_s` ends with the first output token; `decode_s` is the time of all the others."""
+    """When tokens came, and what they were.
 
-    prompt_tokens: int
-    output_tokens: int
-    prefill_s: float
-    decode_s: float
+    `times_s`: for each user, when each token came, in seconds since the prompts did. `answers`: for
+    each user the tokens' ids, or their text from an engine that gives no ids.
+    """
+
+    times_s: list[list[float]]
+    answers: list[list[int] | str]
 
     @property
-    def prefill_tokens_per_s(self) -> float:
-        return self.prompt_tokens / self.prefill_s
+    def ttft_s(self) -> float:
+        """Time to the first token, the median user's."""
+        return median(times[0] for times in self.times_s)
+
+    @property
+    def prefill_s(self) -> float:
+        """Until every user has a token."""
+        return max(times[0] for times in self.times_s)
 
     @property
     def decode_tokens_per_s(self) -> float:
-        return (self.output_tokens - 1) / self.decode_s
+        """Of all users together, while all of them write: from when the last one began until the
+        first one ended. Engines that read prompts in pieces begin some users before others.
+        """
+        start_s, end_s = self.prefill_s, min(times[-1] for times in self.times_s)
+        tokens = sum(start_s < time_s <= end_s for times in self.times_s for time_s in times)
+        if not tokens:
+            raise SystemExit("some users had ended before others began: write more tokens")
+        return tokens / (end_s - start_s)
 
 
 class Worker:
-    """The orchestrator's end of a worker process."""
+    """The orchestrator's end of a worker process.
 
-    def __init__(self, python: str, script: Path, *arguments: str) -> None:
+    `about` is what it says of itself: `engine`, `version`, `build`, and whatever more is worth
+    keeping with its figures.
+    """
+
+    def __init__(
+        self, python: str | Path, script: Path, *arguments: str, environment: Mapping[str, str] = {}
+    ) -> None:
         self._process = subprocess.Popen(
-            [python, str(script), *arguments],
+            [str(python), str(script), *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            env={**os.environ, **environment},
         )
         self.about: dict[str, Any] = self._receive()
 
@@ -60,7 +85,9 @@ class Worker:
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(asdict(task)) + "\n")
         self._process.stdin.flush()
-        return Turn(**self._receive())
+        turn = Turn(**self._receive())
+        assert [len(times) for times in turn.times_s] == [task.output_tokens] * len(task.prompts)
+        return turn
 
     def close(self) -> None:
         """End the worker: its stdin closes, and it leaves."""

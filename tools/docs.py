@@ -28,7 +28,7 @@ from stillhouse.kernels import table
 from stillhouse.kernels.isa import Isa
 
 ROOT = Path(__file__).parents[1]
-BENCH_RESULT = ROOT / "benchmarks/results/decode_prefill.md"
+BENCH_RESULT = ROOT / "benchmarks/results/throughput.md"
 LOG = ROOT / "docs/LOG.md"  # history: it names what has gone since
 PAGES_WITH_PATHS = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/**/*.md")
 

@@ -1,0 +1,111 @@
+"""Who takes part in `throughput.py`: how each engine is started, and what it keeps in memory."""
+
+from __future__ import annotations
+
+import ctypes.util
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hf_checkpoint import Scheme, make_checkpoint
+from limits import Format
+from turns import Worker
+
+from stillhouse.checkpoints import Checkpoint
+from stillhouse.models import cost
+from stillhouse.models.config import ModelConfig
+
+_HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Contender:
+    """An engine with a model; `name` heads its column, `model` is what its script loads."""
+
+    name: str
+    python: Path
+    script: Path
+    model: Path
+    form: Format
+    environment: Mapping[str, str] = field(default_factory=dict)
+    is_ours: bool = False
+
+    def start(self, threads: int, *, users: int, context_tokens: int) -> Worker:
+        """Loads the model, with KV for `users` of `context_tokens` each."""
+        numbers = (str(number) for number in (threads, users, context_tokens))
+        return Worker(
+            self.python, self.script, str(self.model), *numbers, environment=self.environment
+        )
+
+
+def with_gguf(
+    path: Path, checkpoint: Checkpoint, config: ModelConfig, environments: Path
+) -> list[Contender]:
+    """Stillhouse and the peers that read the file itself.
+
+    What a step reads is taken from the file: OpenVINO lays its weights out anew as it loads them.
+    """
+    sizes = {name: tensor.num_bytes for name, tensor in checkpoint.tensors.items()}
+    weight_bytes = cost.weight_bytes_per_token(sizes, config)
+    form = Format("GGUF", weight_bytes, kv_type="bf16", numbers="int8")
+    return [
+        Contender(
+            "stillhouse",
+            Path(sys.executable),
+            _HERE / "stillhouse_turns.py",
+            path,
+            form,
+            is_ours=True,
+        ),
+        Contender(
+            "llama.cpp",
+            environments / "llama_cpp/bin/python",
+            _HERE / "peers/llama_cpp_turns.py",
+            path,
+            form,  # its KV is float16: as many bytes
+        ),
+        Contender(
+            "OpenVINO",
+            environments / "openvino/bin/python",
+            _HERE / "peers/openvino_turns.py",
+            path,
+            form._replace(kv_type="q8_0"),
+        ),
+    ]
+
+
+def with_safetensors(
+    gguf: Path, config: ModelConfig, environments: Path, work: Path
+) -> list[Contender]:
+    """vLLM on checkpoints made of the same weights, which are written to `work` if need be."""
+    layers, head = config.num_layers * cost.layer_weights(config), cost.head_weights(config)
+    forms = {
+        "bf16": Format("BF16", 2 * layers + 2 * head, kv_type="bf16", numbers="bf16"),
+        "w8a8": Format("INT8 W8A8", layers + 2 * head, kv_type="bf16", numbers="int8"),
+    }
+    schemes: tuple[Scheme, ...] = ("bf16", "w8a8")
+    found = []
+    for scheme in schemes:
+        folder = work / f"{gguf.stem}-{scheme}"
+        make_checkpoint(gguf, folder, scheme)
+        found.append(
+            Contender(
+                f"vLLM {forms[scheme].name}",
+                environments / "vllm/bin/python",
+                _HERE / "peers/vllm_turns.py",
+                folder,
+                forms[scheme],
+                {"LD_PRELOAD": _vllm_preloads(environments / "vllm")},
+            )
+        )
+    return found
+
+
+def _vllm_preloads(environment: Path) -> str:
+    """What vLLM's guide for CPUs wants preloaded: Intel's OpenMP from its environment, and the
+    allocator tcmalloc where the system has one.
+    """
+    tcmalloc = ctypes.util.find_library("tcmalloc_minimal") or ctypes.util.find_library("tcmalloc")
+    openmp = environment / "lib/libiomp5.so"
+    return ":".join(str(library) for library in (openmp, tcmalloc) if library)

@@ -1,0 +1,87 @@
+"""What a machine allows an engine: memory is read at this speed, products are made at that one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import median
+from typing import NamedTuple
+
+from stillhouse.kernels import bandwidth, peak
+from stillhouse.models import cost
+from stillhouse.models.config import ModelConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Speeds:
+    """Of this machine, now. The products of a kind are None where they cannot be measured."""
+
+    read_bytes_per_s: float
+    int8_operations_per_s: float | None
+    bf16_operations_per_s: float | None
+
+    @classmethod
+    def measure(cls, threads: int) -> Speeds:
+        """Takes a second and 512 MiB."""
+        return cls(
+            bandwidth.measure_read_bytes_per_s(threads),
+            peak.measure_operations_per_s(threads, "int8"),
+            peak.measure_operations_per_s(threads, "bf16"),
+        )
+
+    @classmethod
+    def of(cls, samples: list[Speeds]) -> Speeds:
+        """The median of each."""
+        int8 = [sample.int8_operations_per_s for sample in samples]
+        bf16 = [sample.bf16_operations_per_s for sample in samples]
+        return cls(
+            median(sample.read_bytes_per_s for sample in samples), _median(int8), _median(bf16)
+        )
+
+    def operations_per_s(self, numbers: peak.Numbers) -> float | None:
+        return self.int8_operations_per_s if numbers == "int8" else self.bf16_operations_per_s
+
+
+class Format(NamedTuple):
+    """What an engine keeps in memory and multiplies.
+
+    `weight_bytes` are read once a step, however many rows it has. `numbers` is what both sides of
+    a product are when they are multiplied.
+    """
+
+    name: str
+    weight_bytes: int
+    kv_type: cost.KVType
+    numbers: peak.Numbers
+
+
+def prefill_tokens_per_s(
+    config: ModelConfig, form: Format, speeds: Speeds, prompt_tokens: int
+) -> float | None:
+    """One prompt at the limit: weights read once, or its products, whichever takes longer."""
+    operations = prompt_tokens * cost.operations_per_token(
+        config, prompt_tokens // 2, with_logits=False
+    )
+    return _rate(form, speeds, prompt_tokens, form.weight_bytes, operations)
+
+
+def decode_tokens_per_s(
+    config: ModelConfig, form: Format, speeds: Speeds, users: int, context_tokens: int
+) -> float | None:
+    """A step for all users at the limit: weights once and everyone's KV, or the products."""
+    kv_bytes = users * context_tokens * cost.kv_bytes_per_token(config, form.kv_type)
+    operations = users * cost.operations_per_token(config, context_tokens)
+    return _rate(form, speeds, users, form.weight_bytes + kv_bytes, operations)
+
+
+def _rate(
+    form: Format, speeds: Speeds, tokens: int, step_bytes: int, operations: int
+) -> float | None:
+    operations_per_s = speeds.operations_per_s(form.numbers)
+    if operations_per_s is None:
+        return None
+    return tokens / max(step_bytes / speeds.read_bytes_per_s, operations / operations_per_s)
+
+
+def _median(values: list[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return median(known) if known else None
