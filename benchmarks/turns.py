@@ -97,7 +97,10 @@ class Worker:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise SystemExit(f"a worker ended with {self._process.wait()}: {self._process.args!r}")
+            self.close()
+            raise SystemExit(
+                f"a worker ended with {self._process.returncode}: {self._process.args}"
+            )
         return json.loads(line)
 
 
