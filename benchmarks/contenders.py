@@ -31,9 +31,9 @@ class Contender:
     environment: Mapping[str, str] = field(default_factory=dict)
     is_ours: bool = False
 
-    def start(self, threads: int, *, users: int, context_tokens: int) -> Worker:
-        """Loads the model, with KV for `users` of `context_tokens` each."""
-        numbers = (str(number) for number in (threads, users, context_tokens))
+    def start(self, threads: int, *, users: int, context_tokens: int, kv_tokens: int) -> Worker:
+        """Loads the model for at most so many users at once, tokens of one, and tokens of all."""
+        numbers = (str(number) for number in (threads, users, context_tokens, kv_tokens))
         return Worker(
             self.python, self.script, str(self.model), *numbers, environment=self.environment
         )

@@ -1,4 +1,4 @@
-"""Stillhouse's turns: `python stillhouse_turns.py MODEL.gguf THREADS USERS CONTEXT_TOKENS`."""
+"""Stillhouse's turns: `python stillhouse_turns.py MODEL.gguf THREADS USERS CONTEXT KV_TOKENS`."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from stillhouse.models.loading import load_model
 
 def load() -> tuple[dict[str, Any], Callable[[Task], Turn]]:
     """KV for as many users and tokens as the peers have, and the engine's defaults for the rest."""
-    path, (threads, users, context_tokens) = Path(sys.argv[1]), map(int, sys.argv[2:5])
+    path = Path(sys.argv[1])
+    threads, users, context_tokens, kv_tokens = map(int, sys.argv[2:6])
     model = load_model(open_gguf(path), threads=threads)
-    num_blocks = users * -(-context_tokens // BLOCK_TOKENS)
-    kv = KVCache(model.config, num_blocks=num_blocks, kv_type="bf16")
-    engine = Engine(model, kv, max_sequences=users)
+    kv = KVCache(model.config, num_blocks=kv_tokens // BLOCK_TOKENS, kv_type="bf16")
+    engine = Engine(model, kv, context_tokens=context_tokens, max_sequences=users)
 
     def work(task: Task) -> Turn:
         sampling = SamplingParams(

@@ -44,6 +44,7 @@ from stillhouse.text import ChatTemplate, Tokenizer, as_messages
 _HERE = Path(__file__).parent
 _FIRST_ID, _LAST_ID = 1_000, 40_000  # within every vocabulary that is measured
 _PREFILL_TOKENS, _PROMPT_TOKENS, _OUTPUT_TOKENS = 512, 128, 48
+_BLOCK_TOKENS = 128  # the engines' are 16 to 128 tokens
 _WARM_UP_TOKENS = 1_024  # of all prompts together: enough for every kernel and shape of a step
 _QUESTION, _ANSWER, _ANSWER_TOKENS = "What is the capital of France?", "Paris", 12
 
@@ -55,6 +56,11 @@ class Shape(NamedTuple):
     prompt_tokens: int
     output_tokens: int
     rounds: int
+
+    @property
+    def context_tokens(self) -> int:
+        """Prompt and output, rounded up to whole KV blocks of any engine."""
+        return -(-(self.prompt_tokens + self.output_tokens) // _BLOCK_TOKENS) * _BLOCK_TOKENS
 
     @property
     def is_prefill(self) -> bool:
@@ -83,7 +89,8 @@ def main() -> None:
             workers[engine.name] = engine.start(
                 arguments.threads,
                 users=max(shape.users for shape in shapes),
-                context_tokens=max(shape.prompt_tokens + shape.output_tokens for shape in shapes),
+                context_tokens=max(shape.context_tokens for shape in shapes),
+                kv_tokens=max(shape.users * shape.context_tokens for shape in shapes),
             )
             started.callback(workers[engine.name].close)
             _say(f"{engine.name} is ready")

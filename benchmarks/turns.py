@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -83,8 +84,9 @@ class Worker:
     def ask(self, task: Task) -> Turn:
         """Have the worker do one task; returns when it is done."""
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(asdict(task)) + "\n")
-        self._process.stdin.flush()
+        with suppress(BrokenPipeError):  # it has died, which `_receive` tells
+            self._process.stdin.write(json.dumps(asdict(task)) + "\n")
+            self._process.stdin.flush()
         turn = Turn(**self._receive())
         assert [len(times) for times in turn.times_s] == [task.output_tokens] * len(task.prompts)
         return turn
@@ -99,7 +101,7 @@ class Worker:
         if not line:
             self.close()
             raise SystemExit(
-                f"a worker ended with {self._process.returncode}: {self._process.args}"
+                f"a worker ended with {self._process.returncode}: {self._process.args!r}"
             )
         return json.loads(line)
 

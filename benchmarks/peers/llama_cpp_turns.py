@@ -1,6 +1,6 @@
 """llama.cpp's turns, through the server inside the `xllamacpp` wheel.
 
-Runs in that peer's environment: `python llama_cpp_turns.py MODEL.gguf THREADS USERS CONTEXT`.
+Runs in that peer's environment, with the arguments MODEL.gguf THREADS USERS CONTEXT KV_TOKENS.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from turns import Task, Turn, serve_turns
 
 
 def load() -> tuple[dict[str, Any], Callable[[Task], Turn]]:
-    """A slot for each user in one pool of KV, and llama.cpp's own defaults for the rest: batches
-    of 2,048 tokens in pieces of 512, flash attention where it helps, KV in float16.
+    """A slot for each user, with KV of its own for a whole context (one pool for all, which would
+    be smaller, makes each user attend over everyone's), and llama.cpp's own defaults for the rest:
+    batches of 2,048 tokens in pieces of 512, flash attention where it helps, KV in float16.
     """
     path, (threads, users, context_tokens) = sys.argv[1], map(int, sys.argv[2:5])
     params = xllamacpp.CommonParams()
     params.model.path = path
     params.n_ctx = users * context_tokens
     params.n_parallel = users
-    params.kv_unified = True
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
     params.verbosity = -1
     server = xllamacpp.Server(params)

@@ -1,6 +1,6 @@
 """OpenVINO GenAI's turns, reading the GGUF itself.
 
-Runs in that peer's environment: `python openvino_turns.py MODEL.gguf THREADS USERS CONTEXT`.
+Runs in that peer's environment, with the arguments MODEL.gguf THREADS USERS CONTEXT KV_TOKENS.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ def load() -> tuple[dict[str, Any], Callable[[Task], Turn]]:
     """Continuous batching, and the plugin's defaults for the rest: KV in 8 bits, activations of
     4-bit matrices quantised as they come.
     """
-    path, (threads, users, context_tokens) = sys.argv[1], map(int, sys.argv[2:5])
+    path, (threads, users, _context_tokens, kv_tokens) = sys.argv[1], map(int, sys.argv[2:6])
     scheduler = openvino_genai.SchedulerConfig()
     # One block more for each user: the scheduler wants room before it uses it.
-    scheduler.num_kv_blocks = users * (-(-context_tokens // _KV_BLOCK_TOKENS) + 1)
+    scheduler.num_kv_blocks = kv_tokens // _KV_BLOCK_TOKENS + users
     scheduler.max_num_batched_tokens = _BATCH_TOKENS
     scheduler.max_num_seqs = users
     scheduler.enable_prefix_caching = False

