@@ -90,7 +90,8 @@ def main() -> None:
                 arguments.threads,
                 users=max(shape.users for shape in shapes),
                 context_tokens=max(shape.context_tokens for shape in shapes),
-                kv_tokens=max(shape.users * shape.context_tokens for shape in shapes),
+                # One user more than there are: vLLM keeps a block for itself.
+                kv_tokens=max((shape.users + 1) * shape.context_tokens for shape in shapes),
             )
             started.callback(workers[engine.name].close)
             _say(f"{engine.name} is ready")
