@@ -78,28 +78,39 @@ def with_gguf(
 def with_safetensors(
     gguf: Path, config: ModelConfig, environments: Path, work: Path
 ) -> list[Contender]:
-    """vLLM on checkpoints made of the same weights, which are written to `work` if need be."""
+    """vLLM and Stillhouse on checkpoints of the same weights, written to `work` if need be."""
     layers, head = config.num_layers * cost.layer_weights(config), cost.head_weights(config)
-    forms = {
+    forms: dict[Scheme, Format] = {
         "bf16": Format("BF16", 2 * layers + 2 * head, kv_type="bf16", numbers="bf16"),
         "w8a8": Format("INT8 W8A8", layers + 2 * head, kv_type="bf16", numbers="int8"),
     }
-    schemes: tuple[Scheme, ...] = ("bf16", "w8a8")
-    found = []
-    for scheme in schemes:
-        folder = work / f"{gguf.stem}-{scheme}"
+    folders: dict[Scheme, Path] = {
+        "bf16": work / f"{gguf.stem}-bf16",
+        "w8a8": work / f"{gguf.stem}-w8a8",
+    }
+    for scheme, folder in folders.items():
         make_checkpoint(gguf, folder, scheme)
-        found.append(
-            Contender(
-                f"vLLM {forms[scheme].name}",
-                environments / "vllm/bin/python",
-                _HERE / "peers/vllm_turns.py",
-                folder,
-                forms[scheme],
-                {"LD_PRELOAD": _vllm_preloads(environments / "vllm")},
-            )
+    vllm = environments / "vllm"
+    peers = [
+        Contender(
+            f"vLLM {forms[scheme].name}",
+            vllm / "bin/python",
+            _HERE / "peers/vllm_turns.py",
+            folder,
+            forms[scheme],
+            {"LD_PRELOAD": _vllm_preloads(vllm)},
         )
-    return found
+        for scheme, folder in folders.items()
+    ]
+    ours = Contender(
+        f"stillhouse {forms['w8a8'].name}",
+        Path(sys.executable),
+        _HERE / "stillhouse_turns.py",
+        folders["w8a8"],
+        forms["w8a8"],
+        is_ours=True,
+    )
+    return [*peers, ours]
 
 
 def _vllm_preloads(environment: Path) -> str:

@@ -20,7 +20,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from stillhouse.checkpoints import Checkpoint, EncodedTensor, open_gguf
+from stillhouse.checkpoints import Checkpoint, Tensor, open_gguf
 from stillhouse.models.config import ModelConfig
 
 Scheme = Literal["bf16", "w8a8"]
@@ -65,7 +65,7 @@ class _Entry(NamedTuple):
     name: str
     dtype: str
     shape: tuple[int, ...]
-    source: EncodedTensor
+    source: Tensor
     part: Literal["bf16", "codes", "scale"]
 
     @property

@@ -1,4 +1,4 @@
-"""Stillhouse's turns: `python stillhouse_turns.py MODEL.gguf THREADS USERS CONTEXT KV_TOKENS`."""
+"""Stillhouse's turns: `python stillhouse_turns.py MODEL THREADS USERS CONTEXT KV_TOKENS`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from turns import Task, Turn, serve_turns
 
 import stillhouse
-from stillhouse.checkpoints import open_gguf
+from stillhouse.checkpoints import open_checkpoint
 from stillhouse.engine import Engine, Request, SamplingParams
 from stillhouse.kernels import isa
 from stillhouse.models.batch import BLOCK_TOKENS
@@ -23,7 +23,7 @@ def load() -> tuple[dict[str, Any], Callable[[Task], Turn]]:
     """KV for as many users and tokens as the peers have, and the engine's defaults for the rest."""
     path = Path(sys.argv[1])
     threads, users, context_tokens, kv_tokens = map(int, sys.argv[2:6])
-    model = load_model(open_gguf(path), threads=threads)
+    model = load_model(open_checkpoint(path), threads=threads)
     kv = KVCache(model.config, num_blocks=kv_tokens // BLOCK_TOKENS, kv_type="bf16")
     engine = Engine(model, kv, context_tokens=context_tokens, max_sequences=users)
 

@@ -75,11 +75,11 @@ def make_products(isa: Isa, numbers: Numbers) -> Any:
     ONES = 0x01010101 if numbers == "int8" else 0x3F803F80  # the bytes, or two bf16
 
     def products(args: int, thread: int, threads: int) -> None:
-        sums = block_of(1, CHAINS, simd.zeros())
+        sums = block_of(CHAINS, simd.zeros())
         ones = simd.splat_i32(ONES)
         for _ in range(simd.load_i64(args + 8)):
             sums = _add_products(ISA, AS_BYTES, CHAINS, sums, ones)
-        block_store(1, CHAINS, sums, simd.load_i64(args) + 64 * CHAINS * thread, 0, CHAINS, 0)
+        block_store(CHAINS, sums, simd.load_i64(args) + 64 * CHAINS * thread, 64, 0)
 
     return products
 
