@@ -223,13 +223,18 @@ def _row(
 def _ratio(
     ours: Contender, engines: list[Contender], rates: dict[str, list[float]]
 ) -> dict[str, Any] | None:
-    """Against the peer that is best here, in the same rounds; None without peers."""
+    """Against each peer in the same rounds, and against the one that is best here; None without
+    peers.
+    """
     peers = [engine.name for engine in engines if not engine.is_ours]
     if not peers:
         return None
+    to = {
+        name: median(mine / its for mine, its in zip(rates[ours.name], rates[name], strict=True))
+        for name in peers
+    }
     best = max(peers, key=lambda name: median(rates[name]))
-    pairs = zip(rates[ours.name], rates[best], strict=True)
-    return {"best_peer": best, "ratio": median(mine / its for mine, its in pairs)}
+    return {"best_peer": best, "ratio": to[best], "to": to}
 
 
 def _say(line: str) -> None:
