@@ -1,7 +1,7 @@
 """One user to many on this machine: Stillhouse and its peers in one run, on the same model and
 prompts.
 
-    make bench                                             # everything: 25 minutes, 21 GB
+    make bench                                             # everything; needs 24 GiB
     python benchmarks/throughput.py --users 1 16 --rounds 1
 
 Engines take turns: in each round every one is given the same fresh random prompts, so that no cache
@@ -44,7 +44,7 @@ from stillhouse.text import ChatTemplate, Tokenizer, as_messages
 _HERE = Path(__file__).parent
 _FIRST_ID, _LAST_ID = 1_000, 40_000  # within every vocabulary that is measured
 _PREFILL_TOKENS, _PROMPT_TOKENS, _OUTPUT_TOKENS = 512, 128, 48
-_BLOCK_TOKENS = 128  # the engines' are 16 to 128 tokens
+_BLOCK_TOKENS = 128  # a multiple of every engine's: vLLM's CPU backend has the largest
 _WARM_UP_TOKENS = 512  # of all prompts together: enough for every kernel
 _QUESTION, _ANSWER, _ANSWER_TOKENS = "What is the capital of France?", "Paris", 12
 

@@ -19,9 +19,9 @@ from turns import Task, Turn, serve_turns
 
 
 def load() -> tuple[dict[str, Any], Callable[[Task], Turn]]:
-    """A slot for each user, with KV of its own for a whole context (one pool for all, which would
-    be smaller, makes each user attend over everyone's), and llama.cpp's own defaults for the rest:
-    batches of 2,048 tokens in pieces of 512, flash attention where it helps, KV in float16.
+    """A slot for each user, with KV of its own for a whole context, and llama.cpp's own defaults
+    for the rest: batches of 2,048 tokens in pieces of 512, flash attention where it helps, KV in
+    float16.
     """
     path, (threads, users, context_tokens) = sys.argv[1], map(int, sys.argv[2:5])
     params = xllamacpp.CommonParams()

@@ -2,7 +2,8 @@
 
 Runs in that peer's environment, with the arguments FOLDER THREADS USERS CONTEXT KV_TOKENS, where
 `hf_checkpoint.py` made FOLDER. vLLM's guide for CPUs wants Intel's OpenMP in LD_PRELOAD, which
-`contenders.py` sees to: without it, INT8 decoded twenty times as slowly.
+`contenders.py` sees to: without it, INT8 decoded less than one token a second on a busy
+machine of two cores.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ _BATCH_TOKENS = 2048
 
 def load() -> tuple[dict[str, Any], Callable[[Task], Turn]]:
     """In this process, so that no second one takes a core from the threads that compute; KV in
-    bfloat16; compiled, as is vLLM's default: that takes minutes the first time, a C++ compiler,
-    and makes one user half as fast again.
+    bfloat16; compiled, as is vLLM's default: that takes minutes the first time and a C++
+    compiler; one user then got 15 tok/s in INT8 instead of 8 to 11, beside other work.
     """
     folder = Path(sys.argv[1])
     threads, users, context_tokens, kv_tokens = map(int, sys.argv[2:6])
