@@ -21,8 +21,8 @@ from typing import Any
 # The features that decide which kernel runs, as Linux names them; other names are mapped.
 ISA_FLAGS = (
     "sse4_2", "avx", "avx2", "fma", "f16c", "avx_vnni", "avx512f", "avx512bw", "avx512dq",
-    "avx512vl", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_tile", "amx_int8", "amx_bf16",
-    "asimd", "asimddp", "i8mm", "bf16", "fphp", "sve", "sve2", "sme",
+    "avx512vl", "avx512vbmi", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_tile", "amx_int8",
+    "amx_bf16", "asimd", "asimddp", "i8mm", "bf16", "fphp", "sve", "sve2", "sme",
 )  # fmt: skip
 
 _MACOS_FLAGS = {

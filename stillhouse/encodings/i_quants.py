@@ -14,7 +14,7 @@ from stillhouse.encodings import i_quant_grids as grids
 from stillhouse.encodings.bits import half, split_bits, words
 from stillhouse.encodings.encoding import AffineBlocks, Bytes, Encoding, Floats, Integers
 
-_IQ4_VALUES = (-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113)
+IQ4_VALUES = (-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113)
 
 
 class IQ4_NL(Encoding):
@@ -23,7 +23,7 @@ class IQ4_NL(Encoding):
     name, ggml_type, block_size, block_bytes = "IQ4_NL", 20, 32, 18
 
     def unpack(self, blocks: Bytes) -> AffineBlocks:
-        codes = np.array(_IQ4_VALUES, np.int8)[split_bits(blocks[:, 2:], 4, run=16)]
+        codes = np.array(IQ4_VALUES, np.int8)[split_bits(blocks[:, 2:], 4, run=16)]
         return AffineBlocks(codes, half(blocks, 0), None, 32)
 
 
@@ -33,7 +33,7 @@ class IQ4_XS(Encoding):
     name, ggml_type, block_size, block_bytes = "IQ4_XS", 23, 256, 136
 
     def unpack(self, blocks: Bytes) -> AffineBlocks:
-        codes = np.array(_IQ4_VALUES, np.int8)[split_bits(blocks[:, 8:], 4, run=16)]
+        codes = np.array(IQ4_VALUES, np.int8)[split_bits(blocks[:, 8:], 4, run=16)]
         scales = split_bits(blocks[:, 4:8], 4, run=1)
         scales |= split_bits(blocks[:, 2:4], 2, run=1) << np.uint8(4)
         scale = half(blocks, 0) * (scales.view(np.int8) - np.int8(32))

@@ -25,6 +25,7 @@ from stillhouse.kernels.blocks import (
     block_of,
     block_scale,
     block_store,
+    code_tables,
 )
 from stillhouse.kernels.compiler import NJIT_OPTIONS
 from stillhouse.kernels.isa import Isa
@@ -117,7 +118,8 @@ def _scores(
         for part in range(parts):
             dots = block_minus_sums(GROUP, 7, sums + 4 * part, parts * 4)
             at = keys + 1024 * part + 512 * half
-            dots = block_dot(ISA, 8, GROUP, 0, 8, dots, at, codes + 32 * part, HEAD_DIM)
+            x, tables = codes + 32 * part, code_tables(ISA, 8)
+            dots = block_dot(ISA, 8, GROUP, tables, dots, at, x, HEAD_DIM)
             k_scale = simd.load_bf16_as_f32(keys + VALUES + 64 * part + 32 * half)
             scaled = block_add_scaled(GROUP, block_of(GROUP, simd.zeros()), dots, k_scale)
             scores = block_add_rows_scaled(GROUP, scores, scaled, scales + 4 * part, parts * 4)

@@ -13,7 +13,8 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from stillhouse.kernels.codes import codes_of, dot4, offset_by, shifted
+from stillhouse.kernels.codes import dot_chunk, form_tables, num_form_tables, offset_by, shifted
+from stillhouse.kernels.scales import load_minima, minima_dot
 from stillhouse.kernels.simd import V16, declare, load_as, splat, store_as
 
 _I32, _I64, _F32 = ir.IntType(32), ir.IntType(64), ir.FloatType()
@@ -89,29 +90,62 @@ def block_minus_sums(typing: Any, rows: Any, shift: Any, sums: Any, row_stride: 
 
 
 @intrinsic(prefer_literal=True)
-def block_dot(
-    typing: Any, isa: Any, code_bits: Any, rows: Any, first: Any, count: Any, block: Any,
-    chunk: Any, x: Any, row_stride: Any,
-) -> Any:  # fmt: skip
-    """block + codes · x for ``count`` steps of four codes, from step ``first`` of a packed chunk;
-    x: int8 rows. Each code is taken out of its bits once for all rows.
+def code_tables(typing: Any, isa: Any, form: Any) -> Any:
+    """What a loop over chunks keeps in registers for ``block_dot``: a tuple of V16, at least
+    one. ``form``: see Layout.code_form.
     """
-    literals = [argument.literal_value for argument in (isa, code_bits, rows, first, count)]
+    level, code_form = isa.literal_value, form.literal_value
+    count = max(1, num_form_tables(level, code_form))
+
+    def codegen(context: Any, builder: Any, _signature: Any, _values: Any) -> Any:
+        tables = form_tables(builder, level, code_form)
+        return _as_block(builder, tables or [ir.Constant(_INTS, None)])
+
+    return types.UniTuple(V16, count)(isa, form), codegen
+
+
+@intrinsic(prefer_literal=True)
+def block_dot(
+    typing: Any, isa: Any, form: Any, rows: Any, tables: Any, block: Any, chunk: Any, x: Any,
+    row_stride: Any,
+) -> Any:  # fmt: skip
+    """block + codes · x: a packed chunk of 32 columns, int8 rows x; ``tables``: code_tables'."""
+    literals = [argument.literal_value for argument in (isa, form, rows)]
     kind = _block_type(rows)
 
     def codegen(context: Any, builder: Any, _signature: Any, values: Any) -> Any:
-        level, bits, row_count, start, steps = literals
-        *_, entries, chunk_at, x_at, stride = values
-        totals = _ints(builder, entries, row_count)
-        addresses = _row_addresses(builder, x_at, stride, row_count)
-        for step in range(start, start + steps):
-            codes = codes_of(builder, bits, chunk_at, step)
-            for row, address in enumerate(addresses):
-                x4 = _broadcast(builder, address, 4 * step, _I32)
-                totals[row] = dot4(builder, level, bits, totals[row], codes, x4)
-        return _as_block(builder, totals)
+        level, code_form, count = literals
+        *_, table_values, entries, chunk_at, x_at, stride = values
+        in_registers = _ints(builder, table_values, len(tables))
+        totals = [_ints(builder, entries, count)]
+        addresses = _row_addresses(builder, x_at, stride, count)
+        (sums,) = dot_chunk(builder, level, code_form, in_registers, totals, chunk_at, addresses)
+        return _as_block(builder, sums)
 
-    return kind(isa, code_bits, rows, first, count, kind, *[types.int64] * 3), codegen
+    return kind(isa, form, rows, tables, kind, *[types.int64] * 3), codegen
+
+
+@intrinsic(prefer_literal=True)
+def block_dot_halves(
+    typing: Any, isa: Any, form: Any, rows: Any, tables: Any, first: Any, second: Any, chunk: Any,
+    x: Any, row_stride: Any,
+) -> Any:  # fmt: skip
+    """The same for a chunk's first and last sixteen columns, each onto a block of its own."""
+    literals = [argument.literal_value for argument in (isa, form, rows)]
+    kind = _block_type(rows)
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        level, code_form, count = literals
+        *_, table_values, low, high, chunk_at, x_at, stride = values
+        in_registers = _ints(builder, table_values, len(tables))
+        totals = [_ints(builder, entries, count) for entries in (low, high)]
+        addresses = _row_addresses(builder, x_at, stride, count)
+        sums = dot_chunk(builder, level, code_form, in_registers, totals, chunk_at, addresses)
+        halves = [_as_block(builder, half) for half in sums]
+        return context.make_tuple(builder, signature.return_type, halves)
+
+    two = types.UniTuple(kind, 2)
+    return two(isa, form, rows, tables, kind, kind, *[types.int64] * 3), codegen
 
 
 @intrinsic(prefer_literal=True)
@@ -148,32 +182,28 @@ def block_times(typing: Any, rows: Any, block: Any, factor: Any) -> Any:
 
 @intrinsic(prefer_literal=True)
 def block_minus_minima(
-    typing: Any, isa: Any, rows: Any, block: Any, dmin: Any, minima: Any, split_sums: Any,
+    typing: Any, isa: Any, groups: Any, rows: Any, block: Any, dmin: Any, minima: Any, sums: Any,
     row_stride: Any,
 ) -> Any:  # fmt: skip
-    """block - dmin * (minima · sums of x in eight groups), the dots exact: the sums come as 64 high
-    + low, and for four groups each the minima are a vector of bytes.
+    """block - dmin * (minima · sums of x in ``groups`` groups), the dots exact. ``sums``: see
+    ``minima_dot``.
     """
-    level, count, kind = isa.literal_value, rows.literal_value, _block_type(rows)
+    literals = [argument.literal_value for argument in (isa, groups, rows)]
+    kind = _block_type(rows)
 
     def codegen(context: Any, builder: Any, _signature: Any, values: Any) -> Any:
-        _, _, entries, factor, minima_at, sums_at, stride = values
+        level, group_count, count = literals
+        *_, entries, factor, minima_at, sums_at, stride = values
         factor = builder.bitcast(factor, _FLOATS)
-        vectors = [load_as(builder, offset_by(builder, minima_at, n), _INTS) for n in (0, 64)]
+        vectors = load_minima(builder, group_count, minima_at)
         result = _floats(builder, entries, count)
         for row, at in enumerate(_row_addresses(builder, sums_at, stride, count)):
-            high, low = ir.Constant(_INTS, None), ir.Constant(_INTS, None)
-            for half, vector in enumerate(vectors):
-                x4 = _broadcast(builder, at, 8 * half, _I32)
-                high = dot4(builder, level, 8, high, vector, x4)
-                x4 = _broadcast(builder, at, 8 * half + 4, _I32)
-                low = dot4(builder, level, 8, low, vector, x4)
-            total = builder.add(shifted(builder, high, 6), low)
+            total = minima_dot(builder, level, vectors, at)
             lowest = builder.fmul(factor, builder.sitofp(total, _FLOATS))
             result[row] = builder.fsub(result[row], lowest)
         return _as_block(builder, result)
 
-    return kind(isa, rows, kind, V16, *[types.int64] * 3), codegen
+    return kind(isa, groups, rows, kind, V16, *[types.int64] * 3), codegen
 
 
 @intrinsic(prefer_literal=True)

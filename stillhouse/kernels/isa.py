@@ -79,6 +79,15 @@ def _may_use_tiles() -> bool:
     return bool(answer == 0)
 
 
+def permutes_bytes(isa: int) -> bool:
+    """Whether kernels of this level may permute bytes across a register here (AVX-512 VBMI).
+
+    No level of its own: from AVX512_VNNI on, processors of both kinds exist, and only the looking
+    up of grids differs.
+    """
+    return isa >= Isa.AVX512_VNNI and "avx512vbmi" in hardware.this_machine().isa_flags
+
+
 class Prefetch(NamedTuple):
     """How far ahead of a stream of weights to fetch, in bytes; 0: leave it to the hardware."""
 

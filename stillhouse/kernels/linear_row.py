@@ -23,7 +23,7 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 from stillhouse.kernels import simd
-from stillhouse.kernels.blocks import block_dot, block_of, block_store
+from stillhouse.kernels.blocks import block_dot, block_of, block_store, code_tables
 from stillhouse.kernels.codes import offset_by
 from stillhouse.kernels.compiler import NJIT_OPTIONS
 from stillhouse.kernels.isa import Isa, prefetch, rows_in_registers
@@ -105,7 +105,7 @@ def _multiply(
                     simd.prefetch_l1(codes + NEAR + 64 * line)
                 if FAR > 0:
                     simd.prefetch_l2(codes + FAR + 64 * line)
-            dots = block_dot(ISA, 8, ROWS, 0, 8, dots, codes, x, columns)
+            dots = block_dot(ISA, 8, ROWS, code_tables(ISA, 8), dots, codes, x, columns)
             codes, x = codes + _CHUNK_BYTES, x + CHUNK
         x_scales, sums = simd.load_i64(args + 32) + 4 * row, simd.load_i64(args + 48) + 4 * row
         y = _block_scaled(ROWS, dots, header, x_scales, sums)

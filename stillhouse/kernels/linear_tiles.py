@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numba import njit
 
 from stillhouse.kernels import simd
@@ -29,6 +30,7 @@ from stillhouse.kernels.codes import unpack_chunk
 from stillhouse.kernels.compiler import NJIT_OPTIONS
 from stillhouse.kernels.isa import Isa
 from stillhouse.kernels.layouts import Layout
+from stillhouse.kernels.scales import group_scale
 from stillhouse.kernels.team import share
 
 PANELS = 16
@@ -46,20 +48,27 @@ def scratch_bytes() -> int:
 
 @njit(inline="always", **NJIT_OPTIONS)
 def _group_scale(
-    INTEGER: bool, SIGNED: bool, WIDE: bool, scales: int, record: int, group: int
-) -> Any:
+    INTEGER: bool, SCALE_FORM: int, D_FACTOR: float, WIDE: bool, scales: int, record: int,
+    group: int,
+) -> Any:  # fmt: skip
     if INTEGER:
-        at = scales + 16 * group
-        scale = simd.load_i8_as_f32(at) if SIGNED else simd.load_u8_as_f32(at)
-        return simd.mul(scale, simd.load_f16_as_f32(record))
+        d = simd.mul(simd.load_f16_as_f32(record), simd.splat_f32(D_FACTOR))
+        return simd.mul(group_scale(SCALE_FORM, scales, group), d)
     return simd.load(scales + 64 * group) if WIDE else simd.load_f16_as_f32(scales + 32 * group)
 
 
 @njit(inline="always", **NJIT_OPTIONS)
-def _group_minimum(INTEGER: bool, WIDE: bool, minima: int, record: int, group: int) -> Any:
+def _group_minimum(
+    INTEGER: bool, HALVES: bool, WIDE: bool, minima: int, record: int, group: int
+) -> Any:
     if INTEGER:
-        four = simd.load(minima + 64 * (group // 4))
-        minimum = simd.and_constant(simd.shift_right(four, 8 * (group % 4)), 255)
+        if HALVES:
+            eight = simd.load(minima + 64 * (group // 8))
+            minimum = simd.shift_right(eight, 4 * (group % 8 // 2) + 16 * (group % 2))
+            minimum = simd.and_constant(minimum, 15)
+        else:
+            four = simd.load(minima + 64 * (group // 4))
+            minimum = simd.and_constant(simd.shift_right(four, 8 * (group % 4)), 255)
         return simd.mul(simd.to_f32(minimum), simd.load_f16_as_f32(record + 32))
     return simd.load(minima + 64 * group) if WIDE else simd.load_f16_as_f32(minima + 32 * group)
 
@@ -121,10 +130,15 @@ def make_matmul(isa: Isa, layout: Layout) -> Any:
     """The kernel for many rows. Below Isa.AMX the tiles are in memory: a specification, not for
     speed.
     """
-    ISA, BITS, SPAN, RECORD = int(isa), layout.code_bits, layout.span, layout.record_bytes
+    ISA, FORM, SPAN, RECORD = int(isa), layout.code_form, layout.span, layout.record_bytes
     SCALES, MINIMA, CODES = layout.scales_at, layout.minima_at, layout.codes_at
     CHUNK, HAS_MINIMA, SHIFT = layout.chunk_bytes, layout.has_minima, layout.offset_shift
-    INTEGER, SIGNED, WIDE = layout.integer_scales, layout.signed_scales, layout.scale_bytes == 4
+    INTEGER, SCALE_FORM, WIDE = (
+        layout.integer_scales,
+        int(layout.scale_form),
+        layout.scale_bytes == 4,
+    )
+    D_FACTOR, HALVES = np.float32(layout.d_factor), layout.scale_form.bits == 4
     PER_CHUNK, STEPS = 32 // layout.group, layout.group // 4
 
     def matmul(args: int, thread: int, threads: int) -> None:
@@ -148,16 +162,17 @@ def make_matmul(isa: Isa, layout: Layout) -> Any:
                     tile = tiles + p * _PANEL_BYTES
                     for _ in range(width // SPAN):
                         for chunk in range(SPAN // 32):
-                            unpack_chunk(BITS, record + CODES + chunk * CHUNK, codes)
+                            unpack_chunk(ISA, FORM, record + CODES + chunk * CHUNK, codes)
                             for part in range(PER_CHUNK):
                                 group = chunk * PER_CHUNK + part
                                 scale = _group_scale(
-                                    INTEGER, SIGNED, WIDE, record + SCALES, record, group
-                                )
+                                    INTEGER, SCALE_FORM, D_FACTOR, WIDE, record + SCALES,
+                                    record, group,
+                                )  # fmt: skip
                                 minimum = simd.zeros()
                                 if HAS_MINIMA:
                                     minimum = _group_minimum(
-                                        INTEGER, WIDE, record + MINIMA, record, group
+                                        INTEGER, HALVES, WIDE, record + MINIMA, record, group
                                     )
                                 if SHIFT >= 0:
                                     offset = simd.to_f32(simd.splat_i32(1 << max(SHIFT, 0)))

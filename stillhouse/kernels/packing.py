@@ -8,60 +8,27 @@ else comes through its numpy decoder as codes, scales and minima, and is packed 
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
-from llvmlite import ir
 from numba import njit, types
-from numba.extending import intrinsic
 
 from stillhouse.encodings import Encoding
 from stillhouse.kernels import simd
+from stillhouse.kernels.block_fields import load_byte, load_half, load_word, put_half
 from stillhouse.kernels.compiler import NJIT_OPTIONS, compile_cached
+from stillhouse.kernels.grids import GRIDS
 from stillhouse.kernels.layouts import BY_ENCODING, PANEL_ROWS, WIDE, Layout
 from stillhouse.kernels.memory import allocate_small
+from stillhouse.kernels.packing_grids import KINDS, pack_grids
+from stillhouse.kernels.packing_k_quants import (
+    split_q2_k,
+    split_q3_k,
+    split_q4_k,
+    split_q5_k,
+    split_q6_k,
+)
 
 Bytes = npt.NDArray[np.uint8]
-
-_I32, _I64 = ir.IntType(32), ir.IntType(64)
-
-
-@intrinsic
-def _word(typing: Any, address: Any) -> Any:
-    """An unsigned 32-bit word at any address."""
-
-    def codegen(context: Any, builder: Any, _signature: Any, values: Any) -> Any:
-        return builder.zext(simd.load_as(builder, values[0], _I32), _I64)
-
-    return types.int64(types.int64), codegen
-
-
-@intrinsic
-def _half(typing: Any, address: Any) -> Any:
-    """Sixteen bits at any address."""
-
-    def codegen(context: Any, builder: Any, _signature: Any, values: Any) -> Any:
-        return builder.zext(simd.load_as(builder, values[0], ir.IntType(16)), _I64)
-
-    return types.int64(types.int64), codegen
-
-
-@intrinsic
-def _put_half(typing: Any, address: Any, value: Any) -> Any:
-    def codegen(context: Any, builder: Any, _signature: Any, values: Any) -> Any:
-        simd.store_as(builder, values[0], builder.trunc(values[1], ir.IntType(16)))
-        return context.get_dummy_value()
-
-    return types.void(types.int64, types.int64), codegen
-
-
-@intrinsic
-def _byte(typing: Any, address: Any) -> Any:
-    def codegen(context: Any, builder: Any, _signature: Any, values: Any) -> Any:
-        return builder.zext(simd.load_as(builder, values[0], ir.IntType(8)), _I64)
-
-    return types.int64(types.int64), codegen
 
 
 @njit(inline="always", **NJIT_OPTIONS)
@@ -70,100 +37,58 @@ def _put_codes(code_bits: int, codes: int, chunk: int, row: int) -> None:
     lane = chunk + 4 * row
     if code_bits == 8:
         for step in range(8):
-            simd.store_i32(lane + 64 * step, _word(codes + 4 * step))
-    else:
-        fifth, pairs_low, pairs_high = 0, 0, 0
-        for step in range(8):
-            word = _word(codes + 4 * step)
-            if step % 2 == 0:
-                nibbles = word & 0x0F0F0F0F
-            else:
-                nibbles |= (word & 0x0F0F0F0F) << 4
+            simd.store_i32(lane + 64 * step, load_word(codes + 4 * step))
+        return
+    nibbles, single, pairs = 0, 0, 0
+    pairs_at = lane + 256 if code_bits == 6 else lane
+    for step in range(8):
+        four = load_word(codes + 4 * step)
+        if code_bits >= 4:
+            nibbles |= (four & 0x0F0F0F0F) << 4 * (step % 2)
+            if step % 2 == 1:
                 simd.store_i32(lane + 64 * (step // 2), nibbles)
-            fifth |= (word >> 4 & 0x01010101) << step
-            pair = (word >> 4 & 0x03030303) << 2 * (step % 4)
-            if step < 4:
-                pairs_low |= pair
-            else:
-                pairs_high |= pair
-        if code_bits == 5:
-            simd.store_i32(lane + 256, fifth)
-        elif code_bits == 6:
-            simd.store_i32(lane + 256, pairs_low)
-            simd.store_i32(lane + 320, pairs_high)
-
-
-@njit(inline="always", **NJIT_OPTIONS)
-def _put_k_scales(block: int, record: int, row: int) -> None:
-    """Q4_K and Q5_K: d, dmin, and eight 6-bit scales and minima in twelve bytes."""
-    _put_half(record + 2 * row, _half(block))
-    _put_half(record + 32 + 2 * row, _half(block + 2))
-    for group in range(8):
-        if group < 4:
-            scale, minimum = _byte(block + 4 + group) & 63, _byte(block + 8 + group) & 63
-        else:
-            low = _byte(block + 8 + group)
-            scale = (low & 15) | _byte(block + group) >> 6 << 4
-            minimum = low >> 4 | _byte(block + 4 + group) >> 6 << 4
-        simd.store_i8(record + 64 + 16 * group + row, scale)
-        simd.store_i8(record + 192 + 64 * (group // 4) + 4 * row + group % 4, minimum)
-
-
-@njit(inline="always", **NJIT_OPTIONS)
-def _split_q4_k(block: int, record: int, codes: int, row: int) -> None:
-    _put_k_scales(block, record, row)
-    for pair in range(4):
-        for word in range(8):
-            packed = _word(block + 16 + 32 * pair + 4 * word)
-            simd.store_i32(codes + 64 * pair + 4 * word, packed & 0x0F0F0F0F)
-            simd.store_i32(codes + 64 * pair + 32 + 4 * word, packed >> 4 & 0x0F0F0F0F)
-
-
-@njit(inline="always", **NJIT_OPTIONS)
-def _split_q5_k(block: int, record: int, codes: int, row: int) -> None:
-    _put_k_scales(block, record, row)
-    for pair in range(4):
-        for word in range(8):
-            packed = _word(block + 48 + 32 * pair + 4 * word)
-            high = _word(block + 16 + 4 * word) >> 2 * pair
-            low_codes = packed & 0x0F0F0F0F | (high & 0x01010101) << 4
-            high_codes = packed >> 4 & 0x0F0F0F0F | (high >> 1 & 0x01010101) << 4
-            simd.store_i32(codes + 64 * pair + 4 * word, low_codes)
-            simd.store_i32(codes + 64 * pair + 32 + 4 * word, high_codes)
-
-
-@njit(inline="always", **NJIT_OPTIONS)
-def _split_q6_k(block: int, record: int, codes: int, row: int) -> None:
-    _put_half(record + 2 * row, _half(block + 208))
-    for group in range(16):
-        simd.store_i8(record + 64 + 16 * group + row, _byte(block + 192 + group))
-    for half in range(2):
-        for word in range(8):
-            low = _word(block + 64 * half + 4 * word)
-            next_low = _word(block + 64 * half + 32 + 4 * word)
-            high = _word(block + 128 + 32 * half + 4 * word)
-            at = codes + 128 * half + 4 * word
-            simd.store_i32(at, low & 0x0F0F0F0F | (high & 0x03030303) << 4)
-            simd.store_i32(at + 32, next_low & 0x0F0F0F0F | (high >> 2 & 0x03030303) << 4)
-            simd.store_i32(at + 64, low >> 4 & 0x0F0F0F0F | (high >> 4 & 0x03030303) << 4)
-            simd.store_i32(at + 96, next_low >> 4 & 0x0F0F0F0F | (high >> 6 & 0x03030303) << 4)
+                nibbles = 0
+            four >>= 4
+        pairs |= (four & 0x03030303) << 2 * (step % 4)
+        if step % 4 == 3:
+            if code_bits == 6 or code_bits < 4:
+                simd.store_i32(pairs_at + 64 * (step // 4), pairs)
+            pairs = 0
+        if code_bits == 3:
+            four >>= 2
+        single |= (four & 0x01010101) << step
+    if code_bits == 5:
+        simd.store_i32(lane + 256, single)
+    elif code_bits == 3:
+        simd.store_i32(lane + 128, single)
 
 
 @njit(inline="always", **NJIT_OPTIONS)
 def _split_nibbles(block: int, codes: int) -> None:
     """Sixteen bytes: low halves are codes 0 to 15, high halves 16 to 31."""
-    for word in range(4):
-        packed = _word(block + 4 * word)
-        simd.store_i32(codes + 4 * word, packed & 0x0F0F0F0F)
-        simd.store_i32(codes + 16 + 4 * word, packed >> 4 & 0x0F0F0F0F)
+    for n in range(4):
+        packed = load_word(block + 4 * n)
+        simd.store_i32(codes + 4 * n, packed & 0x0F0F0F0F)
+        simd.store_i32(codes + 16 + 4 * n, packed >> 4 & 0x0F0F0F0F)
+
+
+@njit(inline="always", **NJIT_OPTIONS)
+def _split_iq4_xs(block: int, record: int, codes: int, row: int) -> None:
+    """Scales count from 32; their four low bits lie two to a byte, their two high bits four."""
+    put_half(record + 2 * row, load_half(block))
+    for group in range(8):
+        low = load_byte(block + 4 + group // 2) >> 4 * (group % 2) & 15
+        high = load_byte(block + 2 + group // 4) >> 2 * (group % 4) & 3
+        simd.store_i8(record + 32 + 16 * group + row, (low | high << 4) - 32)
+        _split_nibbles(block + 8 + 16 * group, codes + 32 * group)
 
 
 @njit(inline="always", **NJIT_OPTIONS)
 def _add_fifth_bits(block: int, codes: int) -> None:
     """Thirty-two bits, one a code: it counts 16."""
-    bits = _word(block)
+    bits = load_word(block)
     for code in range(32):
-        simd.store_i8(codes + code, _byte(codes + code) | (bits >> code & 1) << 4)
+        simd.store_i8(codes + code, load_byte(codes + code) | (bits >> code & 1) << 4)
 
 
 @njit(inline="always", **NJIT_OPTIONS)
@@ -171,15 +96,15 @@ def _split_legacy(
     bits: int, has_minima: bool, block: int, record: int, codes: int, row: int
 ) -> None:
     """Q4_0 to Q8_0. Their minima are added; ours are taken away, so the sign turns."""
-    _put_half(record + 2 * row, _half(block))
+    put_half(record + 2 * row, load_half(block))
     at = block + 2
     if has_minima:
-        _put_half(record + 32 + 2 * row, _half(at) ^ 0x8000)
+        put_half(record + 32 + 2 * row, load_half(at) ^ 0x8000)
         at += 2
     if bits == 8:
-        for word in range(8):
+        for n in range(8):
             # Flipping the top bit of a signed byte adds 128 to it.
-            simd.store_i32(codes + 4 * word, _word(at + 4 * word) ^ 0x80808080)
+            simd.store_i32(codes + 4 * n, load_word(at + 4 * n) ^ 0x80808080)
     elif bits == 5:
         _split_nibbles(at + 4, codes)
         _add_fifth_bits(at, codes)
@@ -193,7 +118,7 @@ def _pack(
     chunk_bytes: int, block_bytes: int, source: int, rows: int, records: int, packed: int,
     scratch: int, first: int, last: int,
 ) -> None:  # fmt: skip
-    """Pack panels first to last. ``encoding``: 4, 5, 6 for the K-quants, 0 for the rest."""
+    """Pack panels first to last. ``encoding``: a number of _SPLITS, 0 for the rest."""
     for panel in range(first, last):
         for r in range(records):
             record = packed + (panel * records + r) * record_bytes
@@ -202,11 +127,17 @@ def _pack(
                 number = min(panel * 16 + row, rows - 1)
                 block = source + (number * records + r) * block_bytes
                 if encoding == 4:
-                    _split_q4_k(block, record, scratch, row)
+                    split_q4_k(block, record, scratch, row)
                 elif encoding == 5:
-                    _split_q5_k(block, record, scratch, row)
+                    split_q5_k(block, record, scratch, row)
                 elif encoding == 6:
-                    _split_q6_k(block, record, scratch, row)
+                    split_q6_k(block, record, scratch, row)
+                elif encoding == 2:
+                    split_q2_k(block, record, scratch, row)
+                elif encoding == 3:
+                    split_q3_k(block, record, scratch, row)
+                elif encoding == 40:
+                    _split_iq4_xs(block, record, scratch, row)
                 else:
                     _split_legacy(bits, has_minima, block, record, scratch, row)
                 for chunk in range(span // 32):
@@ -215,7 +146,7 @@ def _pack(
                     )
 
 
-_K_QUANTS = {"Q4_K": 4, "Q5_K": 5, "Q6_K": 6}
+_SPLITS = {"Q2_K": 2, "Q3_K": 3, "Q4_K": 4, "Q5_K": 5, "Q6_K": 6, "IQ4_XS": 40}
 
 
 def layout_for(encoding: Encoding) -> Layout:
@@ -235,14 +166,31 @@ def pack_panels(
         for panel in range(first, last):
             _pack_wide(encoding, raw, columns, packed, panel)
         return
+    if layout.grid:
+        _pack_grid(encoding, layout, raw, columns, packed, first, last)
+        return
     if not _pack.signatures:
         compile_cached(_pack, *[types.int64] * 2, types.boolean, *[types.int64] * 12)
     scratch = allocate_small(256)
     _pack(
-        _K_QUANTS.get(encoding.name, 0), layout.code_bits, layout.has_minima, layout.span,
+        _SPLITS.get(encoding.name, 0), layout.code_bits, layout.has_minima, layout.span,
         layout.record_bytes, layout.codes_at, layout.chunk_bytes, encoding.block_bytes,
         raw.ctypes.data, raw.shape[0], columns // layout.span, packed.ctypes.data,
         scratch.ctypes.data, first, last,
+    )  # fmt: skip
+
+
+def _pack_grid(
+    encoding: Encoding, layout: Layout, raw: Bytes, columns: int, packed: Bytes, first: int,
+    last: int,
+) -> None:  # fmt: skip
+    if not pack_grids.signatures:
+        compile_cached(pack_grids, *[types.int64] * 14)
+    grid = GRIDS[layout.grid]
+    pack_grids(
+        KINDS[encoding.name], grid.columns, grid.high_bits, layout.groups // 2,
+        layout.record_bytes, layout.codes_at, layout.chunk_bytes, encoding.block_bytes,
+        raw.ctypes.data, raw.shape[0], columns // layout.span, packed.ctypes.data, first, last,
     )  # fmt: skip
 
 

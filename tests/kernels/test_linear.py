@@ -9,22 +9,33 @@ import pytest
 from stillhouse.encodings import by_name
 from stillhouse.kernels.compiler import KernelCompiler
 from stillhouse.kernels.isa import Isa, detect
+from stillhouse.kernels.layouts import BY_ENCODING
 from stillhouse.kernels.team import Team
 from tests.kernels.layers import Activations, Layer
 from tests.reference.linear import as_quantized, linear, round_to_bf16
 
 # Levels whose kernels for many rows are integer dot products, as far as this processor goes.
 LEVELS = [isa for isa in Isa if isa <= min(detect(environment={}), Isa.AVX512_VNNI)]
-# One encoding for each layout, and three ways in to the widest: minima, none, groups of 16.
-ENCODINGS = ["Q4_K", "Q5_K", "Q6_K", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "IQ4_XS"]
+# One encoding for each layout, and three ways in to the widest: bytes, two bits, groups of 16.
+ENCODINGS = [*BY_ENCODING, "Q8_1", "TQ2_0", "IQ1_M"]
+# Compiling takes the time. Below AVX-512 these differ from others by a number of bits alone.
+ALIKE = {"IQ4_NL", "IQ2_XXS", "IQ2_XS", "IQ3_XXS"}
+KERNELS = [
+    (encoding, isa)
+    for encoding in ENCODINGS
+    for isa in LEVELS
+    if isa == Isa.AVX512_VNNI or encoding not in ALIKE
+]
 # Tiles in memory take long to compile; between them these have every way to store a scale.
 HAS_TILES = detect(environment={}) >= Isa.AMX
-TILED = ENCODINGS if HAS_TILES else ["Q4_K", "Q6_K", "Q5_1", "Q2_K"]
+TILED = ENCODINGS if HAS_TILES else ["Q4_K", "Q6_K", "Q5_1", "TQ2_0", "Q2_K", "IQ2_S"]
 # Outputs, and columns in blocks: single and odd panels, and a last panel that is not full.
 SHAPES = [(16, 1), (48, 2), (80, 3), (20, 5)]
 
 on_every_level = pytest.mark.parametrize("isa", LEVELS, ids=lambda isa: isa.label)
-in_every_layout = pytest.mark.parametrize("encoding", ENCODINGS)
+with_every_kernel = pytest.mark.parametrize(
+    ("encoding", "isa"), KERNELS, ids=[f"{encoding}-{isa.label}" for encoding, isa in KERNELS]
+)
 
 
 def normal(rows: int, columns: int, seed: int = 0) -> npt.NDArray[np.float32]:
@@ -40,8 +51,7 @@ def distance(result: npt.NDArray[np.float32], twin: npt.NDArray[np.float64]) -> 
     return float(np.linalg.norm(result - twin) / np.linalg.norm(twin))
 
 
-@on_every_level
-@in_every_layout
+@with_every_kernel
 @pytest.mark.parametrize(("outputs", "blocks"), SHAPES)
 def test_many_rows_equal_the_int8_twin(
     compiler: KernelCompiler, team: Team, encoding: str, isa: Isa, outputs: int, blocks: int
@@ -56,8 +66,7 @@ def test_many_rows_equal_the_int8_twin(
         assert distance(y, linear(x, layer.weights)) < 0.015
 
 
-@on_every_level
-@in_every_layout
+@with_every_kernel
 def test_a_row_has_the_same_bits_alone_among_others_and_with_any_number_of_threads(
     compiler: KernelCompiler, teams: dict[int, Team], encoding: str, isa: Isa
 ) -> None:
@@ -72,8 +81,7 @@ def test_a_row_has_the_same_bits_alone_among_others_and_with_any_number_of_threa
             np.testing.assert_array_equal(alone[0], together[row])
 
 
-@on_every_level
-@in_every_layout
+@with_every_kernel
 def test_extreme_activations_stay_right(
     compiler: KernelCompiler, team: Team, encoding: str, isa: Isa
 ) -> None:

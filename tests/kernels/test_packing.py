@@ -7,7 +7,9 @@ import numpy.typing as npt
 import pytest
 
 from stillhouse.encodings import ENCODINGS, Encoding, by_name
-from stillhouse.kernels.layouts import BY_ENCODING, WIDE, Layout
+from stillhouse.encodings.i_quants import IQ4_VALUES
+from stillhouse.kernels.grids import GRID_OFFSET, GRIDS, Grid
+from stillhouse.kernels.layouts import BY_ENCODING, WIDE, Layout, ScaleForm
 from stillhouse.kernels.packing import layout_for, pack_panels
 from tests.factories import random_blocks
 
@@ -18,16 +20,36 @@ QUANTISED = [encoding for encoding in ENCODINGS if encoding.block_size > 1]
 
 def code_at(layout: Layout, chunk: Bytes, row: int, column: int) -> int:
     """One code of a chunk of 32 columns: a lane of four bytes holds a row's neighbours."""
+    if layout.grid:
+        return grid_code_at(GRIDS[layout.grid], chunk, row, column)
     i, j = divmod(column, 4)
     if layout.code_bits == 8:
         return int(chunk[64 * i + 4 * row + j])
+    if layout.code_bits < 4:
+        code = int(chunk[64 * (i // 4) + 4 * row + j]) >> 2 * (i % 4) & 3
+        if layout.code_bits == 3:
+            code |= (int(chunk[128 + 4 * row + j]) >> i & 1) << 2
+        return code
     both = int(chunk[64 * (column // 8) + 4 * row + j])
     code = both >> 4 if i % 2 else both & 15
     if layout.code_bits == 5:
         code |= (int(chunk[256 + 4 * row + j]) >> i & 1) << 4
     if layout.code_bits == 6:
         code |= (int(chunk[256 + 64 * (i // 4) + 4 * row + j]) >> 2 * (i % 4) & 3) << 4
-    return code
+    return IQ4_VALUES[code] + 128 if layout.nonlinear else code
+
+
+def grid_code_at(grid: Grid, chunk: Bytes, row: int, column: int) -> int:
+    """A point's index is a byte and bits in words of their own; its signs are a byte or half."""
+    number, part = divmod(column, grid.columns)
+    vector, i = divmod(number, 4)
+    index = int(chunk[64 * vector + 4 * row + i])
+    for bit in range(grid.high_bits):
+        at = grid.high_bit_at(vector, bit)
+        index |= (int(chunk[at : at + 8].view(np.uint64)[0]) >> 4 * row + i & 1) << 8 + bit
+    magnitude = int(grid.points()[index, part])
+    negative = chunk[grid.signs_at + 4 * row + i] >> 4 * vector + part & 1
+    return GRID_OFFSET + (-magnitude if negative else magnitude)
 
 
 def scales_of(layout: Layout, record: Bytes, row: int) -> list[np.float32]:
@@ -38,9 +60,18 @@ def scales_of(layout: Layout, record: Bytes, row: int) -> list[np.float32]:
         floats = record[at : at + layout.groups * 16 * layout.scale_bytes].view(kind)
         return [np.float32(floats[16 * group + row]) for group in range(layout.groups)]
     d = np.float32(record[:32].view(np.float16)[row])
-    kind = np.int8 if layout.signed_scales else np.uint8
-    scales = record[at : at + 16 * layout.groups].view(kind)
-    return [d * np.float32(scales[16 * group + row]) for group in range(layout.groups)]
+    d *= np.float32(layout.d_factor)
+    if layout.scale_form.bits == 8:
+        kind = np.int8 if layout.scale_form == ScaleForm.SIGNED_BYTES else np.uint8
+        scales = record[at : at + 16 * layout.groups].view(kind)
+        return [d * np.float32(scales[16 * group + row]) for group in range(layout.groups)]
+    halves = [
+        int(record[at + 16 * (group // 2) + row]) >> 4 * (group % 2) & 15
+        for group in range(layout.groups)
+    ]
+    if layout.scale_form == ScaleForm.ODD_HALF_BYTES:
+        halves = [2 * half + 1 for half in halves]
+    return [d * np.float32(half) for half in halves]
 
 
 def minima_of(layout: Layout, record: Bytes, row: int) -> list[np.float32]:
@@ -53,6 +84,12 @@ def minima_of(layout: Layout, record: Bytes, row: int) -> list[np.float32]:
         floats = record[at : at + layout.groups * 16 * layout.scale_bytes].view(kind)
         return [np.float32(floats[16 * group + row]) for group in range(layout.groups)]
     dmin = np.float32(record[32:64].view(np.float16)[row])
+    if layout.scale_form.bits == 4:
+        words = record[at : at + 8 * layout.groups].view(np.uint16)
+        return [
+            dmin * np.float32(words[32 * (g // 8) + 2 * row + g % 2] >> 4 * (g % 8 // 2) & 15)
+            for g in range(layout.groups)
+        ]
     minima = record[at : at + 16 * layout.groups]
     return [
         dmin * np.float32(minima[64 * (group // 4) + 4 * row + group % 4])

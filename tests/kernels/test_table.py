@@ -17,7 +17,7 @@ def test_every_encoding_is_served(encoding: object) -> None:
 
 def test_the_words_name_layout_size_and_level() -> None:
     assert serving("Q4_K", Isa.AVX2) == "k4, 4.625 bits a weight, avx2"
-    assert serving("Q2_K", Isa.AVX512_VNNI).startswith("repacked exactly as int8, wide, ")
+    assert serving("TQ2_0", Isa.AVX512_VNNI).startswith("repacked exactly as int8, wide, ")
     assert serving("BF16", Isa.PORTABLE) == "kept as BF16, float32 sums"
     assert serving("I8", Isa.PORTABLE) == serving("F64", Isa.PORTABLE)
 
@@ -29,9 +29,9 @@ def test_schemes_of_folders_are_served_too() -> None:
 
 
 def test_the_formats_of_the_models_we_name_are_fast() -> None:
-    for name in ("Q4_K", "Q6_K", "Q5_0", "Q8_0", "Q4_1", "F32"):
+    for name in ("Q4_K", "Q6_K", "Q5_0", "Q8_0", "Q4_1", "Q2_K", "IQ4_XS", "F32"):
         assert is_fast(name)
-    assert not is_fast("Q2_K")
+    assert not is_fast("TQ2_0")
 
 
 def test_an_unknown_name_is_one_line() -> None:

@@ -72,7 +72,7 @@ ARCHITECTURES = ["qwen2", "llama", "qwen3"]
 MIXED = {
     "attn_q.weight": "BF16",
     "attn_k.weight": "F16",
-    "attn_v.weight": "Q2_K",
+    "attn_v.weight": "TQ2_0",
     "attn_output.weight": "Q5_1",
     "ffn_gate.weight": "Q4_K",
     "ffn_up.weight": "Q6_K",

@@ -20,7 +20,8 @@ from tests.reference.linear import as_quantized, linear, quantize_rows, round_to
 
 Doubles = npt.NDArray[np.float64]
 
-_SPANS = {"Q4_K": 256, "Q5_K": 256, "Q6_K": 256}  # columns that share a scale; otherwise 32
+# Columns that share a scale; otherwise 32.
+_SPANS = dict.fromkeys(("Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_XS", "IQ2_XXS"), 256)
 
 
 def logits(checkpoint: Checkpoint, token_ids: Sequence[int], *, rounded: bool) -> Doubles:
