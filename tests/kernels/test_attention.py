@@ -177,6 +177,22 @@ def test_a_long_context_is_the_same_split_over_threads_or_not(
 
 
 @in_both_types
+def test_the_longest_context_equals_the_twin(
+    compiler: KernelCompiler, team: Team, kv_type: str
+) -> None:
+    heads = Heads(compiler, kv_type, 64, 3)
+    last = 131_072
+    table = np.random.default_rng(9).integers(0, 16, (1, last // 32)).astype(np.int32)
+    one = np.array([1], np.int64)
+    step = Step(np.array([last - 1], np.int32), np.zeros(1, np.int32), table, one)
+    queries = np.random.default_rng(10).normal(0, 1, (1, 6, 64)).astype(np.float32)
+    out = heads.attend(team, queries, step)
+    for head in range(heads.heads):
+        twin = heads.twin(queries[0, head], step, 0, head)
+        np.testing.assert_allclose(out[0, head], twin, rtol=0, atol=1e-5)
+
+
+@in_both_types
 def test_scores_far_apart_neither_overflow_nor_vanish(
     compiler: KernelCompiler, team: Team, kv_type: str
 ) -> None:
