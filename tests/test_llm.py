@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import itertools
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from stillhouse import llm as llm_module
 from stillhouse.errors import (
     BadTemplate,
     ContextTooLong,
@@ -22,109 +16,8 @@ from stillhouse.errors import (
 )
 from stillhouse.kernels.isa import Isa, detect
 from stillhouse.llm import LLM, ChatOptions, Reply
-from stillhouse.text import Delta, Message, Tokenizer
-from tests.factories import tiny_model
-from tests.fakes import FakeKV, FakeModel, scripted
-from tests.text.vocabularies import CHATML, byte_metadata
-
-VOCAB = 320
-TEMPLATE_THAT_OPENS = (
-    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
-    "<|im_start|>assistant\n<think>\n"
-)
-
-
-class Speaker:
-    """Says a thought between tags and then an answer, byte by byte, and goes on from wherever it
-    finds itself: also when somebody else has closed its thought.
-    """
-
-    def __init__(self, tokenizer: Tokenizer, thought: str | None, answer: str) -> None:
-        self._tokenizer = tokenizer
-        self._answer = answer.encode()
-        self._all = self._answer
-        if thought is not None:
-            self._all = b"<think>\n" + thought.encode() + b"</think>" + self._answer
-
-    def next_id(self, history: list[int]) -> int:
-        text = b"".join(map(self._tokenizer.token_bytes, history))
-        said, wanted = text.rpartition(b"<|im_start|>assistant\n")[2], self._all
-        if b"</think>" in said:
-            said, wanted = said.rpartition(b"</think>")[2], self._answer
-        if said.startswith(b"\n\n") and not wanted.startswith(b"\n\n"):
-            said = said[2:]  # came with a forced tag
-        rest = wanted[len(said) :]
-        for tag in ("<think>", "</think>"):
-            if rest.startswith(tag.encode()) and tag in self._tokenizer.special_ids:
-                return self._tokenizer.special_ids[tag]
-        return rest[0] if rest else self._tokenizer.eos_id
-
-
-class LoadedModel(FakeModel):
-    """What `load_model` would give."""
-
-    def __init__(self, next_id: Callable[[list[int]], int], context: int) -> None:
-        super().__init__(scripted(VOCAB, next_id), vocab_size=VOCAB, context_length=context)
-        self.is_closed = False
-        self.num_measurements = 0
-
-    def step_bytes(self, context_tokens: int, kv_type: str) -> int:
-        return 1_000_000 + context_tokens * len(kv_type)
-
-    def measure_read_bytes_per_s(self) -> float:
-        self.num_measurements += 1
-        return 4_000_000.0
-
-    def close(self) -> None:
-        self.is_closed = True
-
-
-class Bench:
-    """Makes LLMs that say what a test wants, on a clock that ticks once a look."""
-
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._path = folder / "tiny.gguf"
-        self._patch = monkeypatch
-        self._opened = ExitStack()
-        self.model: LoadedModel
-        self.load_options: dict[str, object] = {}
-
-    def llm(
-        self,
-        thought: str | None,
-        answer: str,
-        *,
-        context: int = 512,
-        think_tokens: bool = True,
-        metadata: dict[str, Any] | None = None,
-        **options: Any,
-    ) -> LLM:
-        more = dict(metadata or {})
-        if not think_tokens:
-            more |= byte_metadata(CHATML, eos="<|im_end|>", bos="<|endoftext|>")
-            more["tokenizer.ggml.token_type"] = more["tokenizer.ggml.token_type"].tolist()
-        tiny_model(self._path, layers=1, hidden=32, ffn=32, context=context, extra_metadata=more)
-
-        def load(checkpoint: Any, **load_options: object) -> LoadedModel:
-            self.load_options = load_options
-            speaker = Speaker(Tokenizer.from_metadata(checkpoint.metadata), thought, answer)
-            self.model = LoadedModel(speaker.next_id, context)
-            return self.model
-
-        self._patch.setattr(llm_module, "load_model", load)
-        self._patch.setattr(llm_module, "KVCache", lambda _config, blocks, _type: FakeKV(blocks))
-        options = {"clock": itertools.count().__next__, "max_memory_bytes": 10**9} | options
-        return self._opened.enter_context(LLM(str(self._path), **options))
-
-    def close(self) -> None:
-        self._opened.close()
-
-
-@pytest.fixture
-def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-    bench = Bench(tmp_path, monkeypatch)
-    yield bench
-    bench.close()
+from stillhouse.text import Delta, Message
+from tests.speaker import TEMPLATE_THAT_OPENS, Bench
 
 
 def test_a_plain_answer(bench: Bench) -> None:
@@ -178,18 +71,6 @@ def test_thinking_can_be_left_out(bench: Bench, think: bool | None) -> None:
     assert reply.answer == "Eight."
 
 
-def test_a_stream_is_the_reply_in_pieces_and_then_the_reply(bench: Bench) -> None:
-    model = bench.llm("Größe…", "Acht 🕷 Beine")
-    *pieces, reply = model.chat("Legs?", stream=True)
-    assert isinstance(reply, Reply)
-    assert all(isinstance(piece, Delta) and piece.text for piece in pieces)
-    for kind, text in (("reasoning", reply.reasoning), ("answer", reply.answer)):
-        of_kind = [p.text for p in pieces if isinstance(p, Delta) and p.kind == kind]
-        assert "".join(of_kind) == text
-        assert len(of_kind) > 3
-    assert (reply.reasoning, reply.answer) == ("Größe…", "Acht 🕷 Beine")
-
-
 def test_a_stop_string_ends_the_answer_and_no_thought(bench: Bench) -> None:
     model = bench.llm("one STOP two", "three STO four STOP five")
     *pieces, reply = model.chat("Go", stream=True, stop=["STOP"])
@@ -216,84 +97,6 @@ def test_without_a_limit_a_reply_may_fill_the_context(bench: Bench) -> None:
     reply = bench.llm(None, "x" * 1000, context=64).chat("Go")
     assert reply.finish_reason == "length"
     assert reply.usage.prompt_tokens + reply.usage.answer_tokens == 64
-
-
-def test_a_cancelled_stream_ends_with_what_there_was(bench: Bench) -> None:
-    model = bench.llm("a long thought", "answer")
-    stream = model.chat("Go", stream=True)
-    first = [next(stream), next(stream)]
-    stream.cancel()
-    *_, reply = stream
-    assert isinstance(reply, Reply)
-    assert first == [Delta("reasoning", "a"), Delta("reasoning", " ")]
-    assert reply.reasoning.startswith("a ")
-    assert (reply.finish_reason, reply.thinking_end) == ("cancelled", "client")
-    assert model.stats().held_blocks == 0
-
-
-@pytest.mark.parametrize("pieces_taken", [0, 2])
-def test_a_stream_stays_open_beside_another_chat(bench: Bench, pieces_taken: int) -> None:
-    model = bench.llm(None, "hello world")
-    stream = model.chat("Go", stream=True, max_tokens=20)
-    taken = [next(stream) for _ in range(pieces_taken)]
-    assert model.chat("Go").answer == "hello world"
-    *rest, reply = [*taken, *stream]
-    assert isinstance(reply, Reply)
-    assert len(rest) == len(reply.answer) == len("hello world")
-
-
-def test_a_closed_stream_gives_no_more_and_frees_its_blocks(bench: Bench) -> None:
-    model = bench.llm(None, "x" * 1000)
-    stream = model.chat("Go", stream=True)
-    next(stream)
-    stream.close()
-    assert list(stream) == []
-    assert model.stats().held_blocks == 0
-
-
-def test_a_stream_that_is_dropped_frees_its_blocks(bench: Bench) -> None:
-    model = bench.llm(None, "x" * 1000)
-    for _ in range(3):
-        next(model.chat("Go", stream=True))
-    assert model.stats().held_blocks == 0
-
-
-def test_threads_and_tasks_chat_at_once_and_each_has_its_answer(bench: Bench) -> None:
-    model = bench.llm("Hm.", "Eight.", users=4)
-    questions = [f"{'?' * n} Legs" for n in range(8)]
-    with ThreadPoolExecutor(8) as threads:
-        replies = list(threads.map(model.chat, questions))
-
-    async def ask(question: str) -> Reply:
-        *pieces, reply = [item async for item in await model.achat(question, stream=True)]
-        assert isinstance(reply, Reply)
-        assert "".join(p.text for p in pieces if isinstance(p, Delta)) == "Hm.Eight."
-        again = await model.achat(question)
-        assert again.answer == reply.answer
-        return reply
-
-    async def ask_all() -> list[Reply]:
-        return await asyncio.gather(*map(ask, questions))
-
-    replies += asyncio.run(ask_all())
-    assert {(r.reasoning, r.answer, r.finish_reason) for r in replies} == {
-        ("Hm.", "Eight.", "stop")
-    }
-    assert model.stats().held_blocks == 0
-
-
-def test_a_cancelled_task_frees_its_blocks(bench: Bench) -> None:
-    model = bench.llm(None, "x" * 1000)
-
-    async def leave_early() -> None:
-        with await model.achat("Go", stream=True) as stream:
-            async with asyncio.timeout(0.05):
-                async for _ in stream:
-                    await asyncio.sleep(10)
-
-    with pytest.raises(TimeoutError):
-        asyncio.run(leave_early())
-    assert model.stats().held_blocks == 0
 
 
 def test_samples_differ_by_their_own_seeds_and_repeat(bench: Bench) -> None:
