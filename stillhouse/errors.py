@@ -10,7 +10,9 @@ StillhouseError
 ├── BadCheckpoint      the file is truncated, corrupted, hostile, or of a kind we do not read
 ├── BadTemplate        a chat template that does not parse, or that refuses the messages
 ├── ContextTooLong     a request that can never fit in the context, with both numbers
-└── EngineStopped      a request that is open, or comes, after the engine has failed or was closed
+├── EngineStopped      a request that is open, or comes, after the engine has failed or was closed
+├── WorkerDied         the process that computed a model has ended (killed, out of memory)
+└── Overloaded         more requests wait than may; `retry_after_s` says when to come back
 
 The command line prints ``message`` and ``hint`` on one line each and exits with 2. An ``assert`` is
 for our own bugs only.
@@ -66,3 +68,22 @@ class ContextTooLong(StillhouseError):
 
 class EngineStopped(StillhouseError):
     """The engine has failed or was closed; the message says why, the cause is the failure."""
+
+
+class WorkerDied(StillhouseError):
+    """The process that computed a model ended while it had work; a new one is started."""
+
+
+class Overloaded(StillhouseError):
+    """More requests wait already than may."""
+
+    def __init__(self, message: str, *, retry_after_s: int, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after_s = retry_after_s
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _overloaded, (self.message, self.retry_after_s, self.hint)
+
+
+def _overloaded(message: str, retry_after_s: int, hint: str | None) -> Overloaded:
+    return Overloaded(message, retry_after_s=retry_after_s, hint=hint)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple, TypedDict, TypeVar
 
 from stillhouse.catalog import Sampling, sampling_for
@@ -16,11 +17,20 @@ Number = TypeVar("Number", int, float)
 Chat = str | Iterable[Message | Mapping[str, Any]]
 
 
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """Text or ids to go on from as they are, without a template; text may hold special tokens."""
+
+    content: str | tuple[int, ...]
+
+
 class ChatOptions(TypedDict, total=False):
     """How to answer. What is None or left out is the model's own, or off."""
 
     think: bool | None  # open a thought, or leave it out
     thinking_budget: int | None  # tokens after which a thought is closed
+    answer_reserve: int | None  # tokens of max_tokens that thoughts leave to the answer
+    stop_loops: bool  # close a thought that goes in circles, and end an answer that does
     temperature: float | None
     top_p: float | None
     top_k: int | None
@@ -28,6 +38,16 @@ class ChatOptions(TypedDict, total=False):
     seed: int | None
     max_tokens: int | None  # of thought and answer together
     stop: Iterable[str]  # texts that end the answer
+    ignore_eos: bool  # run on to max_tokens, to measure speed
+    logprobs: int | None  # of the answer's tokens, and of so many of the likeliest beside each
+    presence_penalty: float  # taken from the logits of tokens that the reply already has
+    frequency_penalty: float  # the same, times how often it has them
+    repeat_penalty: float  # divides their positive logits, multiplies their negative ones
+    logit_bias: Mapping[int, float]  # added to the logits of token ids
+    answer_schema: Mapping[str, Any] | None  # a JSON schema that the answer follows
+    tools: Sequence[Mapping[str, Any]] | None  # as OpenAI's `tools`: {"type": "function", ...}
+    tool_choice: str  # "auto", "none", "required", or the name of the tool to call
+    continue_last: bool  # go on with the last message, the assistant's, instead of a new turn
 
 
 class Question(NamedTuple):
