@@ -6,13 +6,19 @@ PEERS_AT := benchmarks/peers/.venv
 THREADS ?= 2
 DEMO := Explain in three sentences why the sky is blue.
 
-.PHONY: demo test check docs bench format clean
+.PHONY: demo test check docs bench browser screenshots format clean
 
 demo: .venv/ready ## a real model answers
 	@$(BIN)/still run smollm2:135m "$(DEMO)" --temperature 0
 
 test: .venv/ready ## the whole default suite
 	$(BIN)/python -m pytest -n 2
+
+browser: ## Chromium, for the tests of the web page; without it they are skipped
+	@command -v chromium >/dev/null || (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium) >/dev/null
+
+screenshots: .venv/ready browser ## take the pictures of docs/images again
+	STILLHOUSE_SCREENSHOTS=docs/images $(BIN)/python -m pytest tests/server/page
 
 check: .venv/ready ## what a change must pass besides the tests
 	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports && $(BIN)/python tools/docs.py --check && $(BIN)/python tools/size.py
