@@ -57,7 +57,11 @@ class EngineLoop(Generic[CacheT]):
 
     def submit_async(self, request: Request) -> AsyncEventStream:
         """As `submit`, to be read in the event loop that runs now."""
-        return self._submit(request, AsyncEventStream, 1)[0]
+        return self.submit_samples_async(request, 1)[0]
+
+    def submit_samples_async(self, request: Request, num_samples: int) -> list[AsyncEventStream]:
+        """As `submit_samples`, to be read in the event loop that runs now."""
+        return self._submit(request, AsyncEventStream, num_samples)
 
     def fork(
         self,

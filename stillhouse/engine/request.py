@@ -8,7 +8,8 @@ from typing import Literal
 from stillhouse.engine.sampler import SamplingParams
 from stillhouse.engine.thinking import ThinkingEnd, ThinkingLimit
 
-FinishReason = Literal["stop", "length", "cancelled"]
+FinishReason = Literal["stop", "length", "loop", "cancelled"]
+Phase = Literal["queue", "prefill", "decode"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,4 +37,6 @@ class TokenEvent:
     thinking_end: ThinkingEnd | None = None  # with the token that ended a thought
     logprob: float | None = None
     top_logprobs: tuple[tuple[int, float], ...] = ()
+    queue_s: float | None = None  # from being asked to the first row; with the first token
+    phase: Phase = "decode"  # where the request was, on its last event
     cached_tokens: int = 0  # of the prompt, found in the cache rather than computed

@@ -2,8 +2,9 @@
 
 from stillhouse.text.detokenizer import Detokenizer
 from stillhouse.text.messages import Message, as_messages
+from stillhouse.text.pieces import Delta, TokenLogprob, ToolCall
 from stillhouse.text.template import ChatTemplate
-from stillhouse.text.thoughts import Delta, ReasoningSplitter
+from stillhouse.text.thoughts import ReasoningSplitter
 from stillhouse.text.tokenizer import Tokenizer
 
 __all__ = [
@@ -12,6 +13,8 @@ __all__ = [
     "Detokenizer",
     "Message",
     "ReasoningSplitter",
+    "TokenLogprob",
     "Tokenizer",
+    "ToolCall",
     "as_messages",
 ]

@@ -21,6 +21,12 @@ class StopStrings:
             raise UsageError("a stop string is empty")
         self._held = ""
         self.found = False
+        self.dropped_chars = 0  # the stop string that was found, and what came after it
+
+    @property
+    def held_chars(self) -> int:
+        """Characters that are held back by now."""
+        return len(self._held)
 
     def push(self, text: str) -> str:
         """What is surely before any stop string."""
@@ -29,7 +35,8 @@ class StopStrings:
         if found:
             self.found = True
             _, start = min(found)
-            sure, self._held = self._held[:start], ""
+            sure, rest, self._held = self._held[:start], self._held[start:], ""
+            self.dropped_chars = len(rest)
             return sure
         keep = self._length_of_beginning()
         sure, self._held = (

@@ -8,21 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import copy
-from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Literal
 
 from stillhouse.text.detokenizer import Detokenizer
 from stillhouse.text.messages import CLOSE_TAG, OPEN_TAG
+from stillhouse.text.pieces import Delta
 from stillhouse.text.tokenizer import Tokenizer
-
-
-@dataclass(frozen=True, slots=True)
-class Delta:
-    """A piece of text that belongs wholly to the thought or wholly to the answer; never empty."""
-
-    kind: Literal["reasoning", "answer"]
-    text: str
 
 
 class _Place(Enum):
