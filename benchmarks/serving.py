@@ -45,7 +45,7 @@ def main() -> int:
     if arguments.bare:
         return _bare_engine(arguments)
     rounds, ttfts = [], []
-    with _served(arguments) as port, _bare(arguments) as bare:
+    with _served(arguments) as port, _bare() as bare:
         for number in range(arguments.rounds + 1):
             served = asyncio.run(_stream_all(port, arguments.streams, arguments.tokens))
             engine = _ask_bare(bare, f"streams {arguments.streams} {arguments.tokens}")
@@ -177,7 +177,7 @@ def _wait_until_ready(port: int, server: subprocess.Popen[bytes]) -> None:
 
 
 @contextmanager
-def _bare(arguments: argparse.Namespace) -> Iterator[subprocess.Popen[str]]:
+def _bare() -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, __file__, *sys.argv[1:], "--bare"]
     engine = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
