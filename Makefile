@@ -6,7 +6,7 @@ PEERS_AT := benchmarks/peers/.venv
 THREADS ?= 2
 DEMO := Explain in three sentences why the sky is blue.
 
-.PHONY: demo test check docs bench browser screenshots format clean
+.PHONY: demo test check docs bench browser web screenshots format clean
 
 demo: .venv/ready ## a real model answers
 	@$(BIN)/still run smollm2:135m "$(DEMO)" --temperature 0
@@ -16,6 +16,9 @@ test: .venv/ready ## the whole default suite
 
 browser: ## Chromium, for the tests of the web page; without it they are skipped
 	@command -v chromium >/dev/null || (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium) >/dev/null
+
+web: .venv/ready ## copy the locked versions of what the web page uses (needs npm)
+	$(BIN)/python tools/vendor_web.py
 
 screenshots: .venv/ready browser ## take the pictures of docs/images again
 	STILLHOUSE_SCREENSHOTS=docs/images $(BIN)/python -m pytest tests/server/page
