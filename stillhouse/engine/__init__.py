@@ -1,8 +1,10 @@
 """Token ids in, token ids out: sequences, blocks, scheduling, sampling, the step."""
 
+from stillhouse.engine.constraints import TokenConstraint
 from stillhouse.engine.engine import Engine
 from stillhouse.engine.loop import EngineLoop
-from stillhouse.engine.request import FinishReason, Request, TokenEvent
+from stillhouse.engine.loops import LoopDetector, LoopGuard
+from stillhouse.engine.request import FinishReason, Phase, Request, TokenEvent
 from stillhouse.engine.sampler import SamplingParams
 from stillhouse.engine.scheduler import Admission
 from stillhouse.engine.stats import EngineStats
@@ -17,9 +19,13 @@ __all__ = [
     "EngineStats",
     "EventStream",
     "FinishReason",
+    "LoopDetector",
+    "LoopGuard",
+    "Phase",
     "Request",
     "SamplingParams",
     "ThinkingEnd",
     "ThinkingLimit",
+    "TokenConstraint",
     "TokenEvent",
 ]

@@ -6,7 +6,8 @@ clock of its own; whoever owns it calls `step` until there is no more work.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from collections.abc import Sequence as Ids
 from typing import Generic
 
@@ -15,9 +16,10 @@ from numpy.typing import NDArray
 
 from stillhouse.engine.assembly import BatchAssembly
 from stillhouse.engine.blocks import BlockPool
+from stillhouse.engine.choosing import choose
 from stillhouse.engine.model import CacheT, Model
-from stillhouse.engine.request import FinishReason, Request, TokenEvent
-from stillhouse.engine.sampler import Sampler, best_logprobs, logprob_of
+from stillhouse.engine.request import Request, TokenEvent
+from stillhouse.engine.sampler import Sampler
 from stillhouse.engine.scheduler import Admission, Scheduled, Scheduler
 from stillhouse.engine.scoring import score
 from stillhouse.engine.sequence import Sequence
@@ -38,13 +40,16 @@ class Engine(Generic[CacheT]):
         max_rows: int = 512,
         max_sequences: int = 64,
         admission: Admission = "worst_case",
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         """`context_tokens` bounds prompt and output of one request together; by default it is what
         model and cache allow. `max_rows` is a step's token budget. With `admission` "overcommit"
         more requests run at once, and some are preempted and computed again when memory runs out.
+        The `clock` (seconds) is only looked at to tell how long requests wait.
         """
         most = min(model.config.context_length, kv.num_blocks * BLOCK_TOKENS)
         self.context_tokens = most if context_tokens is None else min(context_tokens, most)
+        self._clock = clock
         self._model = model
         self._kv = kv
         self._pool = BlockPool(kv.num_blocks)
@@ -77,7 +82,7 @@ class Engine(Generic[CacheT]):
         UsageError for an empty prompt or ids outside the vocabulary.
         """
         self.check(request)
-        sequence = Sequence.of_request(self._new_id(), request)
+        sequence = Sequence.of_request(self._new_id(), request, self._clock())
         self._sequences[sequence.id] = sequence
         self._scheduler.add(sequence)
         return sequence.id
@@ -85,6 +90,8 @@ class Engine(Generic[CacheT]):
     def check(self, request: Request) -> None:
         """Raises what `submit` would raise; reads nothing that changes."""
         self._check_ids(request.prompt_ids, "the prompt")
+        if request.sampling.logit_bias:
+            self._check_ids([i for i, _ in request.sampling.logit_bias], "logit_bias")
         num_prompt, max_tokens = len(request.prompt_ids), request.sampling.max_tokens
         self._check_room(num_prompt + max_tokens, f"{num_prompt} prompt tokens", max_tokens)
 
@@ -127,6 +134,14 @@ class Engine(Generic[CacheT]):
         if sequence is not None and self._scheduler.is_running(sequence):
             self._scheduler.preempt(sequence)
 
+    def close_thought(self, request_id: int) -> None:
+        """Forces the closing tag of the thought that a request is in, from its next token on. Does
+        nothing if no thought is open.
+        """
+        sequence = self._sequences.get(request_id)
+        if sequence is not None and sequence.thought is not None:
+            sequence.thought.close("client")
+
     def cancel(self, request_id: int) -> None:
         """Ends a request in any phase and frees its blocks now; the next step's events tell of it.
         Does nothing if it has already ended.
@@ -144,6 +159,8 @@ class Engine(Generic[CacheT]):
             finish_reason="cancelled",
             thinking_end="client" if in_thought else None,
             cached_tokens=sequence.num_cached,
+            queue_s=sequence.queue_s,
+            phase=sequence.phase,
         )
         self._cancelled.append(event)
 
@@ -152,6 +169,7 @@ class Engine(Generic[CacheT]):
         told, self._cancelled = self._cancelled, []
         scheduled = self._scheduler.schedule()
         if scheduled:
+            self._note_waits(scheduled)
             batch = self._assembly.assemble(scheduled)
             logits = self._model.forward(batch, self._kv)
             self._num_steps += 1
@@ -248,6 +266,13 @@ class Engine(Generic[CacheT]):
             self._kv.copy_block(parent.blocks[full], fork.blocks[full])
         return True
 
+    def _note_waits(self, scheduled: list[Scheduled]) -> None:
+        now: float | None = None
+        for sequence, _ in scheduled:
+            if sequence.queue_s is None:
+                now = self._clock() if now is None else now
+                sequence.queue_s = now - sequence.submitted_at
+
     def _postprocess(
         self, scheduled: list[Scheduled], logits: NDArray[np.float32]
     ) -> list[TokenEvent]:
@@ -272,42 +297,9 @@ class Engine(Generic[CacheT]):
             is_open = fork.id in self._sequences
             if is_open and self._join(fork, sequence) and fork.num_to_compute == 0:
                 events += self._choose_with_followers(fork, logits)
-        event = self._choose(sequence, logits)
+        event = choose(sequence, logits, self._sampler)
+        self._num_generated += 1
         if event.finish_reason is not None:
             del self._sequences[sequence.id]
             self._scheduler.remove(sequence)
         return [*events, event]
-
-    def _choose(self, sequence: Sequence, logits: NDArray[np.float32]) -> TokenEvent:
-        params, thought = sequence.sampling, sequence.thought
-        token_id = thought.forced() if thought is not None else None
-        if token_id is None:
-            token_id = self._sampler.sample(logits, params, sequence.rng)
-        index = sequence.num_generated
-        sequence.append(token_id)
-        self._num_generated += 1
-        finish_reason = _finish_reason(sequence, token_id)
-        in_thought, thinking_end = False, None
-        if thought is not None:
-            in_thought, thinking_end = thought.push(token_id)
-            if finish_reason is not None and thought.is_open:
-                thinking_end = "natural" if finish_reason == "stop" else "context"
-        return TokenEvent(
-            sequence.id,
-            token_id,
-            index,
-            in_thought,
-            finish_reason,
-            thinking_end,
-            None if params.logprobs is None else logprob_of(logits, token_id),
-            () if params.logprobs is None else best_logprobs(logits, params.logprobs),
-            sequence.num_cached,
-        )
-
-
-def _finish_reason(sequence: Sequence, token_id: int) -> FinishReason | None:
-    if token_id in sequence.sampling.stop_ids and not sequence.sampling.ignore_eos:
-        return "stop"
-    if sequence.num_tokens == len(sequence.token_ids):
-        return "length"
-    return None

@@ -76,7 +76,7 @@ class EngineLoop(Generic[CacheT]):
         They go on from wherever the engine is by then: the first event's index says where. What
         `Engine.fork` raises comes as the first event would.
         """
-        forks = [type(stream)(self._cancel) for _ in range(num_forks)]
+        forks = [type(stream)(self._cancel, self._close_thought) for _ in range(num_forks)]
         inbox = stream.inbox
 
         def enter(engine: Engine[CacheT]) -> list[int]:
@@ -104,7 +104,7 @@ class EngineLoop(Generic[CacheT]):
 
     def _submit(self, request: Request, kind: type[StreamT], num_samples: int) -> list[StreamT]:
         self._engine.check(request)
-        streams = [kind(self._cancel) for _ in range(num_samples)]
+        streams = [kind(self._cancel, self._close_thought) for _ in range(num_samples)]
 
         def enter(engine: Engine[CacheT]) -> list[int]:
             first_id: int = engine.submit(request)
@@ -133,6 +133,9 @@ class EngineLoop(Generic[CacheT]):
 
     def _cancel(self, inbox: Inbox) -> None:
         self.call(partial(_cancel, inbox))
+
+    def _close_thought(self, inbox: Inbox) -> None:
+        self.call(partial(_close_thought, inbox))
 
     def _run(self) -> None:
         try:
@@ -207,3 +210,8 @@ class EngineLoop(Generic[CacheT]):
 def _cancel(inbox: Inbox, engine: Engine[Any]) -> None:
     if inbox.request_id is not None:
         engine.cancel(inbox.request_id)
+
+
+def _close_thought(inbox: Inbox, engine: Engine[Any]) -> None:
+    if inbox.request_id is not None:
+        engine.close_thought(inbox.request_id)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
+from stillhouse.engine.constraints import TokenConstraint
+from stillhouse.engine.loops import LoopGuard
 from stillhouse.engine.sampler import SamplingParams
 from stillhouse.engine.thinking import ThinkingEnd, ThinkingLimit
 
@@ -19,6 +21,8 @@ class Request:
     prompt_ids: tuple[int, ...]
     sampling: SamplingParams
     thinking: ThinkingLimit | None = None
+    loops: LoopGuard | None = None  # None: nobody looks out for them
+    constraint: TokenConstraint | None = None  # its forks are used, not itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,6 @@ class TokenEvent:
     thinking_end: ThinkingEnd | None = None  # with the token that ended a thought
     logprob: float | None = None
     top_logprobs: tuple[tuple[int, float], ...] = ()
-    queue_s: float | None = None  # from being asked to the first row; with the first token
+    queue_s: float | None = field(default=None, compare=False)  # from being asked to the first row
     phase: Phase = "decode"  # where the request was, on its last event
     cached_tokens: int = 0  # of the prompt, found in the cache rather than computed

@@ -43,6 +43,10 @@ class SamplingParams:
     seed: int | None = None  # None draws one from the system
     stop_ids: frozenset[int] = frozenset()
     ignore_eos: bool = False  # run on to `max_tokens` through the stop ids, to measure speed
+    presence_penalty: float = 0.0  # these four: see `penalties`
+    frequency_penalty: float = 0.0
+    repeat_penalty: float = 1.0
+    logit_bias: tuple[tuple[int, float], ...] = ()
     logprobs: int | None = None  # None: none; n: the chosen token's and those of the n best
 
     def __post_init__(self) -> None:
@@ -52,8 +56,21 @@ class SamplingParams:
         _check("top_k", self.top_k, self.top_k >= 0, "at least 0")
         _check("min_p", self.min_p, 0 <= self.min_p <= 1, "in 0 to 1")
         _check("seed", self.seed, self.seed is None or self.seed >= 0, "at least 0")
+        for name in ("presence_penalty", "frequency_penalty"):
+            value = getattr(self, name)
+            _check(name, value, -2 <= value <= 2, "in -2 to 2")
+        repeat = self.repeat_penalty
+        _check("repeat_penalty", repeat, 0 < repeat <= 100, "above 0 and at most 100")
+        for token_id, bias in self.logit_bias:
+            _check(f"logit_bias of {token_id}", bias, -100 <= bias <= 100, "in -100 to 100")
         in_range = self.logprobs is None or 0 <= self.logprobs <= _MAX_LOGPROBS
         _check("logprobs", self.logprobs, in_range, f"in 0 to {_MAX_LOGPROBS}")
+
+    @property
+    def has_penalties(self) -> bool:
+        """Whether anything changes the logits before they are sampled."""
+        changed = self.presence_penalty or self.frequency_penalty or self.repeat_penalty != 1
+        return bool(changed or self.logit_bias)
 
 
 class Survivors(NamedTuple):

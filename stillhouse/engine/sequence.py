@@ -9,7 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stillhouse.engine.blocks import ROOT, BlockPool, Key, block_key
-from stillhouse.engine.request import Request
+from stillhouse.engine.constraints import TokenConstraint
+from stillhouse.engine.loops import LoopDetector
+from stillhouse.engine.penalties import Penalties
+from stillhouse.engine.request import Phase, Request
 from stillhouse.engine.sampler import SamplingParams
 from stillhouse.engine.thinking import ThoughtTracker
 from stillhouse.models.batch import BLOCK_TOKENS
@@ -28,18 +31,23 @@ class Sequence:
         "arrival",
         "block_table",
         "blocks",
+        "constraint",
         "followers",
         "has_run",
         "id",
         "is_following",
+        "loops",
         "num_cached",
         "num_computed",
         "num_prompt",
         "num_published",
         "num_reserved",
         "num_tokens",
+        "penalties",
+        "queue_s",
         "rng",
         "sampling",
+        "submitted_at",
         "thought",
         "token_ids",
     )
@@ -55,6 +63,10 @@ class Sequence:
         sampling: SamplingParams,
         rng: np.random.Generator,
         thought: ThoughtTracker | None,
+        loops: LoopDetector | None,
+        penalties: Penalties | None,
+        constraint: TokenConstraint | None,
+        submitted_at: float,
     ) -> None:
         """`token_ids`: int32, as long as the sequence may become; `num_tokens` of them are set."""
         self.id = sequence_id
@@ -65,6 +77,11 @@ class Sequence:
         self.sampling = sampling
         self.rng = rng
         self.thought = thought
+        self.loops = loops
+        self.penalties = penalties
+        self.constraint = constraint
+        self.submitted_at = submitted_at
+        self.queue_s: float | None = None  # from then to the first row; None while it waits
         self.num_cached = 0
         self.num_computed = 0
         self.has_run = False
@@ -77,10 +94,11 @@ class Sequence:
         self._keys: list[Key] = []  # of full blocks, in order; may be ahead of what is published
 
     @classmethod
-    def of_request(cls, sequence_id: int, request: Request) -> Self:
+    def of_request(cls, sequence_id: int, request: Request, submitted_at: float) -> Self:
         """A sequence that knows its prompt and no more."""
-        num_prompt = len(request.prompt_ids)
-        token_ids = np.empty(num_prompt + request.sampling.max_tokens, np.int32)
+        num_prompt, sampling = len(request.prompt_ids), request.sampling
+        limit, guard, constraint = request.thinking, request.loops, request.constraint
+        token_ids = np.empty(num_prompt + sampling.max_tokens, np.int32)
         token_ids[:num_prompt] = request.prompt_ids
         return cls(
             sequence_id,
@@ -88,9 +106,13 @@ class Sequence:
             token_ids=token_ids,
             num_prompt=num_prompt,
             num_tokens=num_prompt,
-            sampling=request.sampling,
-            rng=np.random.default_rng(request.sampling.seed),
-            thought=ThoughtTracker(request.thinking) if request.thinking else None,
+            sampling=sampling,
+            rng=np.random.default_rng(sampling.seed),
+            thought=None if limit is None else ThoughtTracker(limit, sampling.max_tokens),
+            loops=None if guard is None else LoopDetector(guard),
+            penalties=Penalties(sampling, request.prompt_ids) if sampling.has_penalties else None,
+            constraint=None if constraint is None else constraint.fork(),
+            submitted_at=submitted_at,
         )
 
     def fork(self, sequence_id: int, extra_ids: Ids[int], most_tokens: int) -> Self:
@@ -111,7 +133,11 @@ class Sequence:
             num_tokens=known,
             sampling=self.sampling,
             rng=self.rng.spawn(1)[0],
-            thought=None if self.thought is None else self.thought.fork(extra_ids),
+            thought=self.thought and self.thought.fork(extra_ids, most_tokens - known),
+            loops=self.loops and self.loops.fork(extra_ids),
+            penalties=self.penalties and self.penalties.fork(extra_ids),
+            constraint=self.constraint and self.constraint.fork(),
+            submitted_at=self.submitted_at,
         )
         fork._keys = self._keys.copy()
         return fork
@@ -120,6 +146,13 @@ class Sequence:
     def order(self) -> tuple[int, int]:
         """By arrival; forks right behind what they were forked from."""
         return self.arrival, self.id
+
+    @property
+    def phase(self) -> Phase:
+        """What it is at: waiting for its first row, for its first token, or decoding."""
+        if self.queue_s is None:
+            return "queue"
+        return "decode" if self.num_generated else "prefill"
 
     @property
     def num_to_compute(self) -> int:
@@ -194,8 +227,11 @@ class Sequence:
             self.num_published += 1
 
     def append(self, token_id: int) -> None:
+        """Takes a chosen token; what follows thoughts and answers is told of it elsewhere."""
         self.token_ids[self.num_tokens] = token_id
         self.num_tokens += 1
+        if self.penalties is not None:
+            self.penalties.push(token_id)
 
     def leave(self, pool: BlockPool) -> None:
         """Gives back blocks and promises; what was published can still be found."""

@@ -50,16 +50,26 @@ def _put_all(items: Iterable[tuple[Inbox, Item]]) -> None:
         inbox.queue.put_nowait(item)
 
 
+Order = Callable[[Inbox], None]
+"""What a stream has the engine do with its request."""
+
+
 class _Stream:
-    def __init__(self, inbox: Inbox, cancel: Callable[[Inbox], None]) -> None:
+    def __init__(self, inbox: Inbox, cancel: Order, close_thought: Order) -> None:
         self.inbox = inbox
         self._cancel = cancel
+        self._close_thought = close_thought
         self._is_over = False
 
     def cancel(self) -> None:
         """Has the engine end the request before its next step; the last event then says so."""
         if not self._is_over:
             self._cancel(self.inbox)
+
+    def close_thought(self) -> None:
+        """Has the engine close the thought that the request is in, if any, before its next step."""
+        if not self._is_over:
+            self._close_thought(self.inbox)
 
     def __enter__(self) -> Self:
         return self
@@ -80,9 +90,9 @@ class _Stream:
 class EventStream(_Stream, Iterator[TokenEvent]):
     """For a thread, which waits. Raises EngineStopped if the engine ends before the request."""
 
-    def __init__(self, cancel: Callable[[Inbox], None]) -> None:
+    def __init__(self, cancel: Order, close_thought: Order) -> None:
         self._queue: SimpleQueue[Item] = SimpleQueue()
-        super().__init__(Inbox(self._queue, None), cancel)
+        super().__init__(Inbox(self._queue, None), cancel, close_thought)
 
     def __next__(self) -> TokenEvent:
         if self._is_over:
@@ -93,9 +103,9 @@ class EventStream(_Stream, Iterator[TokenEvent]):
 class AsyncEventStream(_Stream, AsyncIterator[TokenEvent]):
     """For tasks of the event loop that runs when it is made. Raises as the other does."""
 
-    def __init__(self, cancel: Callable[[Inbox], None]) -> None:
+    def __init__(self, cancel: Order, close_thought: Order) -> None:
         self._queue: asyncio.Queue[Item] = asyncio.Queue()
-        super().__init__(Inbox(self._queue, asyncio.get_running_loop()), cancel)
+        super().__init__(Inbox(self._queue, asyncio.get_running_loop()), cancel, close_thought)
 
     def __aiter__(self) -> Self:
         return self

@@ -22,7 +22,9 @@ class Oracle:
         self._logits_of = logits_of
         self._sampler = Sampler(vocab_size)
         self._rng = np.random.default_rng(request.sampling.seed)
-        self._thought = ThoughtTracker(request.thinking) if request.thinking else None
+        self._thought = (
+            ThoughtTracker(request.thinking, self.num_left) if request.thinking else None
+        )
 
     def next_id(self) -> int:
         """The next token; `num_left` is 0 after the last."""
@@ -30,18 +32,28 @@ class Oracle:
         if token_id is None:
             logits = self._logits_of(np.array(self.history, np.int32))
             token_id = self._sampler.sample(logits, self._sampling, self._rng)
+            thought = self._thought
+            is_owed = thought is not None and thought.is_open and thought.has_reserve
+            if thought is not None and is_owed and token_id in self._sampling.stop_ids:
+                thought.close("natural")
+                token_id = thought.forced() or token_id
         if self._thought:
             self._thought.push(token_id)
         self.history.append(token_id)
         self.num_left = 0 if token_id in self._sampling.stop_ids else self.num_left - 1
         return token_id
 
+    def close_thought(self) -> None:
+        if self._thought:
+            self._thought.close("client")
+
     def fork(self, extra_ids: Sequence[int] = (), max_tokens: int | None = None) -> Oracle:
         fork = object.__new__(Oracle)
+        num_left = max_tokens or self.num_left - len(extra_ids)
         fork.__dict__ = self.__dict__ | {
             "history": [*self.history, *extra_ids],
-            "num_left": max_tokens or self.num_left - len(extra_ids),
+            "num_left": num_left,
             "_rng": self._rng.spawn(1)[0],
-            "_thought": self._thought.fork(extra_ids) if self._thought else None,
+            "_thought": self._thought.fork(extra_ids, num_left) if self._thought else None,
         }
         return fork

@@ -54,6 +54,8 @@ class EngineMachine(RuleBasedStateMachine):
         max_tokens=st.sampled_from([1, 10, 50, 80]),
         temperature=st.sampled_from([0.0, 1.0]),
         budget=st.none() | st.integers(0, 10),
+        reserve=st.sampled_from([0, 0, 1, 8, 100]),
+        soft=st.sampled_from([0, 3]),
     )
     def submit(
         self,
@@ -63,6 +65,8 @@ class EngineMachine(RuleBasedStateMachine):
         max_tokens: int,
         temperature: float,
         budget: int | None,
+        reserve: int,
+        soft: int,
     ) -> None:
         too_long = prefix_tokens + len(own) + max_tokens > self.engine.context_tokens
         if too_long or len(self.oracles) >= MAX_OPEN:
@@ -72,7 +76,15 @@ class EngineMachine(RuleBasedStateMachine):
         sampling = SamplingParams(
             max_tokens, temperature=temperature, seed=len(own), stop_ids=frozenset({0})
         )
-        limit = None if budget is None else ThinkingLimit(prefix == 0, (1,), (2, 3), budget)
+        limit = ThinkingLimit(
+            open=prefix == 0,
+            open_ids=(1,),
+            close_ids=(2, 3),
+            budget_tokens=budget,
+            answer_reserve_tokens=reserve,
+            soft_tokens=soft,
+            boundary_ids=frozenset({4, 5}),
+        )
         request = Request((*shared.tolist(), *own), sampling, limit)
         oracle = Oracle(request, self.logits_of, self.vocab_size)
         self.oracles[self.engine.submit(request)] = oracle
@@ -106,6 +118,14 @@ class EngineMachine(RuleBasedStateMachine):
     def preempt(self, data: st.DataObject) -> None:
         if self.oracles:
             self.engine.preempt(data.draw(st.sampled_from(sorted(self.oracles))))
+
+    @rule(data=st.data())
+    def close_thought(self, data: st.DataObject) -> None:
+        if self.oracles:
+            number = data.draw(st.sampled_from(sorted(self.oracles)))
+            if number not in self.cancelled:
+                self.engine.close_thought(number)
+                self.oracles[number].close_thought()
 
     @rule(data=st.data(), seldom=st.integers(0, 2))
     def cancel(self, data: st.DataObject, seldom: int) -> None:

@@ -14,10 +14,10 @@ LONG_CLOSE = (7, 8, 9)
 
 
 def _run(
-    limit: ThinkingLimit, wanted: list[int], length: int
+    limit: ThinkingLimit, wanted: list[int], length: int, room: int = 10_000
 ) -> tuple[list[int], list[bool], list[ThinkingEnd | None]]:
     """Feeds a model that wants to say `wanted`, but says what is forced where anything is."""
-    tracker, ids, inside, ends = ThoughtTracker(limit), [], [], []
+    tracker, ids, inside, ends = ThoughtTracker(limit, room), [], [], []
     for _ in range(length):
         forced = tracker.forced()
         ids.append(wanted.pop(0) if forced is None else forced)
@@ -106,9 +106,9 @@ def test_a_request_runs_twice_on_one_limit() -> None:
 
 
 def test_a_fork_spends_what_is_left_and_leaves_its_parent_alone() -> None:
-    parent = ThoughtTracker(ThinkingLimit(True, (OPEN,), (CLOSE,), budget_tokens=3))
+    parent = ThoughtTracker(ThinkingLimit(True, (OPEN,), (CLOSE,), budget_tokens=3), 9)
     parent.push(1)
-    fork = parent.fork([2])
+    fork = parent.fork([2], 9)
     assert fork.push(3) == (True, None)
     assert fork.forced() == CLOSE
     assert parent.push(4) == (True, None)
@@ -116,11 +116,11 @@ def test_a_fork_spends_what_is_left_and_leaves_its_parent_alone() -> None:
 
 
 def test_a_fork_may_begin_with_another_text_than_the_tag_being_forced() -> None:
-    parent = ThoughtTracker(ThinkingLimit(True, (), LONG_CLOSE, budget_tokens=1))
+    parent = ThoughtTracker(ThinkingLimit(True, (), LONG_CLOSE, budget_tokens=1), 9)
     parent.push(1)
     assert parent.push(7) == (False, None)
-    assert parent.fork(LONG_CLOSE[1:]).forced() is None
-    other = parent.fork([5, 5])
+    assert parent.fork(LONG_CLOSE[1:], 9).forced() is None
+    other = parent.fork([5, 5], 9)
     assert [other.forced(), parent.forced()] == [LONG_CLOSE[0], LONG_CLOSE[1]]
 
 
@@ -133,3 +133,45 @@ def test_the_budget_is_never_exceeded(seed: int) -> None:
     _, inside, ends = _run(limit, wanted, 200)
     assert sum(inside) <= budget
     assert set(ends) <= {None, "natural", "budget"}
+
+
+def test_a_thought_closes_softly_behind_a_line() -> None:
+    limit = ThinkingLimit(
+        True, (), LONG_CLOSE, budget_tokens=6, soft_tokens=3, boundary_ids=frozenset({50})
+    )
+    ids, inside, ends = _run(limit, [1, 50, 50, 4, 5, 6, 7], 7)
+    assert ids == [1, 50, 50, *LONG_CLOSE, 4]
+    assert (sum(inside), ends[5]) == (3, "budget")
+
+
+def test_a_thought_leaves_the_reserve_to_the_answer() -> None:
+    limit = ThinkingLimit(True, (), LONG_CLOSE, answer_reserve_tokens=4)
+    ids, _, ends = _run(limit, [1] * 20, 10, room=10)
+    assert ids == [1, 1, 1, *LONG_CLOSE, 1, 1, 1, 1]
+    assert ends[5] == "context"
+
+
+def test_a_client_closes_a_thought_and_nothing_else() -> None:
+    tracker = ThoughtTracker(ONE_TOKEN_TAGS, 100)
+    tracker.push(1)
+    tracker.close("client")
+    tracker.close("loop")
+    assert tracker.forced() == CLOSE
+    assert tracker.push(CLOSE) == (False, "client")
+    tracker.close("client")
+    assert tracker.forced() is None
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_the_reserve_is_kept_however_the_tag_begins(seed: int) -> None:
+    rng = random.Random(seed)
+    reserve, room = rng.randrange(1, 9), rng.randrange(30, 60)
+    limit = ThinkingLimit(True, (), (2, 2, 3), answer_reserve_tokens=reserve, soft_tokens=4)
+    tracker = ThoughtTracker(limit, room)
+    for left in reversed(range(room)):
+        forced = tracker.forced()
+        _, end = tracker.push(rng.choice([1, 2]) if forced is None else forced)
+        if end is not None:
+            assert left >= reserve
+            return
+    raise AssertionError("the thought never closed")

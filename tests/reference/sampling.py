@@ -7,6 +7,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from stillhouse.engine import SamplingParams
+
 
 def distribution(
     logits: NDArray[np.float32],
@@ -52,3 +54,19 @@ def log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
     x = logits.astype(np.float64)
     x -= x.max(axis=-1, keepdims=True)
     return x - np.log(np.exp(x).sum(axis=-1, keepdims=True))
+
+
+def penalised(
+    logits: NDArray[np.float32], params: SamplingParams, prompt: list[int], said: list[int]
+) -> list[float]:
+    """Logits after repeat, presence and frequency penalties and biases, one token at a time."""
+    bias = dict(params.logit_bias)
+    changed = []
+    for token_id, logit in enumerate(logits.tolist()):
+        if token_id in [*prompt, *said][-64:]:
+            logit = logit / params.repeat_penalty if logit > 0 else logit * params.repeat_penalty
+        if token_id in said:
+            logit -= params.presence_penalty
+        logit -= params.frequency_penalty * said.count(token_id)
+        changed.append(logit + bias.get(token_id, 0.0))
+    return changed

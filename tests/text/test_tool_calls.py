@@ -109,7 +109,9 @@ def test_the_cut_does_not_matter(text: str, data: st.DataObject) -> None:
 def test_ids_come_from_the_given_source() -> None:
     ids = []
     for seed in (1, 1, 2):
-        (call,) = ToolCallReader(["add"], random.Random(seed)).push(f"<tool_call>{CALL}</tool_call>")
+        (call,) = ToolCallReader(["add"], random.Random(seed)).push(
+            f"<tool_call>{CALL}</tool_call>"
+        )
         assert isinstance(call, ToolCall)
         ids.append(call.id)
     assert ids[0] == ids[1] != ids[2]
