@@ -10,6 +10,7 @@ computes for all of them together in a thread of its own.
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -28,17 +29,13 @@ from stillhouse.models.config import ModelConfig
 from stillhouse.models.cost import KVType
 from stillhouse.models.kv import KVCache
 from stillhouse.models.loading import load_model
-from stillhouse.questions import Chat, ChatOptions, Question, Speech
-from stillhouse.replies import (
-    AsyncChatStream,
-    ChatStream,
-    Clock,
-    Reply,
-    ReplyReader,
-    Timings,
-    Usage,
-)
+from stillhouse.questions import Chat, ChatOptions, Prompt, Question, Speech
+from stillhouse.replies import AsyncChatStream, ChatStream, Reply, ReplyReader, Usage
+from stillhouse.text.answers import AnswerReader
+from stillhouse.text.logprobs import LogprobQueue
 from stillhouse.text.stop_strings import StopStrings
+from stillhouse.text.tool_calls import ToolCallReader
+from stillhouse.timings import Clock, Timer, Timings
 
 __all__ = [
     "LLM",
@@ -126,58 +123,74 @@ class LLM:
 
     @overload
     def chat(
-        self, chat: Chat, *, stream: Literal[False] = False, **options: Unpack[ChatOptions]
+        self, chat: Chat | Prompt, *, stream: Literal[False] = False, **options: Unpack[ChatOptions]
     ) -> Reply: ...
 
     @overload
     def chat(
-        self, chat: Chat, *, stream: Literal[True], **options: Unpack[ChatOptions]
+        self, chat: Chat | Prompt, *, stream: Literal[True], **options: Unpack[ChatOptions]
     ) -> ChatStream: ...
 
     def chat(
-        self, chat: Chat, *, stream: bool = False, **options: Unpack[ChatOptions]
+        self, chat: Chat | Prompt, *, stream: bool = False, **options: Unpack[ChatOptions]
     ) -> Reply | ChatStream:
         """Answers a text or a list of messages: the Reply, or with `stream` its pieces and it.
+
+        A `Prompt` is gone on from as it is: all of the reply is answer, tags included.
 
         Raises UsageError for a value out of range, BadTemplate for messages that the template
         refuses, ContextTooLong if they do not fit, EngineStopped if the model fails or is closed.
         """
         asked_at = self._clock()
         question = self._question(chat, options)
-        answer = ChatStream(self._engine.submit(question.request), self._reader(question, asked_at))
+        answer = ChatStream(
+            self._engine.submit(question.request), self._reader(question, asked_at), question
+        )
         return answer if stream else answer.drain()
 
-    def samples(self, chat: Chat, num_samples: int, **options: Unpack[ChatOptions]) -> list[Reply]:
+    def samples(
+        self, chat: Chat | Prompt, num_samples: int, **options: Unpack[ChatOptions]
+    ) -> list[Reply]:
         """Several replies to one chat, as `chat` gives them. The prompt is computed once, and each
         reply draws from a generator of its own, spawned from the seed.
         """
-        if num_samples < 1:
-            raise UsageError(f"num_samples is {num_samples}, and must be at least 1")
+        _check_samples(num_samples)
         asked_at = self._clock()
         question = self._question(chat, options)
         streams = self._engine.submit_samples(question.request, num_samples)
-        answers = [ChatStream(stream, self._reader(question, asked_at)) for stream in streams]
+        answers = [
+            ChatStream(stream, self._reader(question, asked_at), question) for stream in streams
+        ]
         return [answer.drain() for answer in answers]
 
     @overload
     async def achat(
-        self, chat: Chat, *, stream: Literal[False] = False, **options: Unpack[ChatOptions]
+        self, chat: Chat | Prompt, *, stream: Literal[False] = False, **options: Unpack[ChatOptions]
     ) -> Reply: ...
 
     @overload
     async def achat(
-        self, chat: Chat, *, stream: Literal[True], **options: Unpack[ChatOptions]
+        self, chat: Chat | Prompt, *, stream: Literal[True], **options: Unpack[ChatOptions]
     ) -> AsyncChatStream: ...
 
     async def achat(
-        self, chat: Chat, *, stream: bool = False, **options: Unpack[ChatOptions]
+        self, chat: Chat | Prompt, *, stream: bool = False, **options: Unpack[ChatOptions]
     ) -> Reply | AsyncChatStream:
         """As `chat`, for a task of an event loop, which it does not hold up."""
+        (answer,) = await self.asamples(chat, 1, **options)
+        return answer if stream else await answer.drain()
+
+    async def asamples(
+        self, chat: Chat | Prompt, num_samples: int, **options: Unpack[ChatOptions]
+    ) -> list[AsyncChatStream]:
+        """Streams of several replies to one chat, as `samples` gives them; raises as `chat`."""
         asked_at = self._clock()
         question = await asyncio.to_thread(self._question, chat, options)
-        events = self._engine.submit_async(question.request)
-        answer = AsyncChatStream(events, self._reader(question, asked_at))
-        return answer if stream else await answer.drain()
+        _check_samples(num_samples)
+        events = self._engine.submit_samples_async(question.request, num_samples)
+        return [
+            AsyncChatStream(stream, self._reader(question, asked_at), question) for stream in events
+        ]
 
     def stats(self) -> EngineStats:
         """What the engine is doing and has done; waits for the step that it is in."""
@@ -209,18 +222,25 @@ class LLM:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _question(self, chat: Chat, options: ChatOptions) -> Question:
+    def _question(self, chat: Chat | Prompt, options: ChatOptions) -> Question:
         return self._speech.question(chat, context_tokens=self.context_tokens, **options)
 
     def _reader(self, question: Question, asked_at: float) -> ReplyReader:
+        calls = None
+        if question.tool_names:
+            calls = ToolCallReader(question.tool_names, random.Random())
+        has_logprobs = question.request.sampling.logprobs is not None
         return ReplyReader(
-            len(question.request.prompt_ids),
-            question.splitter.fork(),
-            StopStrings(question.stops),
-            load_s=self.load_s,
-            asked_at=asked_at,
-            clock=self._clock,
+            question,
+            AnswerReader(StopStrings(question.stops), calls),
+            LogprobQueue(self._speech.tokenizer) if has_logprobs else None,
+            Timer(self._clock, asked_at, self.load_s),
         )
+
+
+def _check_samples(num_samples: int) -> None:
+    if num_samples < 1:
+        raise UsageError(f"num_samples is {num_samples}, and must be at least 1")
 
 
 def _memory_for_kv(checkpoint: Checkpoint, max_memory_bytes: int | None) -> int | None:

@@ -4,14 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypedDict, TypeVar
+from functools import cached_property
+from typing import Any, NamedTuple, TypedDict, TypeVar, Unpack
 
 from stillhouse.catalog import Sampling, sampling_for
-from stillhouse.engine import Request, SamplingParams, ThinkingLimit
+from stillhouse.engine import LoopGuard, Request, SamplingParams, ThinkingLimit
 from stillhouse.errors import ContextTooLong, UsageError
-from stillhouse.text import ChatTemplate, Message, ReasoningSplitter, Tokenizer, as_messages
+from stillhouse.text import (
+    ChatTemplate,
+    Message,
+    ReasoningSplitter,
+    Tokenizer,
+    Verbatim,
+    as_messages,
+)
+from stillhouse.text.grammar import JsonConstraints
 from stillhouse.text.messages import CLOSE_TAG, OPEN_TAG
 from stillhouse.text.stop_strings import StopStrings
+from stillhouse.text.tools import Tools, offered_tools
+
+# What thoughts leave to the answer, at most, where nobody says; the context or max_tokens rule it.
+_DEFAULT_RESERVE = 1024
+# Before a limit, the window in which a thought closes at the end of a line.
+_SOFT_TOKENS = 64
 
 Number = TypeVar("Number", int, float)
 Chat = str | Iterable[Message | Mapping[str, Any]]
@@ -54,16 +69,29 @@ class Question(NamedTuple):
     """A chat as the engine takes it, and what its replies are read with (in copies)."""
 
     request: Request
-    splitter: ReasoningSplitter
+    splitter: ReasoningSplitter | Verbatim
     stops: tuple[str, ...]
+    tool_names: tuple[str, ...] = ()  # that a reply may call
+
+    @property
+    def in_thought(self) -> bool:
+        """Whether the prompt has opened a thought."""
+        return self.request.thinking is not None and self.request.thinking.open
+
+    @property
+    def thinking_budget(self) -> int | None:
+        """Tokens, in effect."""
+        return None if self.request.thinking is None else self.request.thinking.budget_tokens
 
 
-class Speech(NamedTuple):
+class Speech:
     """How text becomes ids for this model, and how it likes to be sampled."""
 
-    tokenizer: Tokenizer
-    template: ChatTemplate
-    sampling: Sampling
+    def __init__(self, tokenizer: Tokenizer, template: ChatTemplate, sampling: Sampling) -> None:
+        self.tokenizer = tokenizer
+        self.template = template
+        self.sampling = sampling
+        self._constraints = JsonConstraints(tokenizer)
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, object]) -> Speech:
@@ -72,52 +100,120 @@ class Speech(NamedTuple):
         sampling = sampling_for(" ".join(map(str, names)))
         return cls(tokenizer, ChatTemplate.from_metadata(metadata, tokenizer), sampling)
 
+    @property
+    def knows_thoughts(self) -> bool:
+        """Whether this model's vocabulary or template speaks of thoughts."""
+        return CLOSE_TAG in self.tokenizer.special_ids or self.template.knows_thoughts
+
     def question(
-        self,
-        chat: Chat,
-        *,
-        context_tokens: int,
-        think: bool | None = None,
-        thinking_budget: int | None = None,
-        temperature: float | None = None,
-        top_p: float | None = None,
-        top_k: int | None = None,
-        min_p: float | None = None,
-        seed: int | None = None,
-        max_tokens: int | None = None,
-        stop: Iterable[str] = (),
+        self, chat: Chat | Prompt, *, context_tokens: int, **options: Unpack[ChatOptions]
     ) -> Question:
         """The chat as a request that fits into the context. Raises as `LLM.chat` says."""
-        if thinking_budget is not None and thinking_budget < 0:
-            raise UsageError(f"thinking_budget is {thinking_budget}, and must be at least 0")
-        stops = tuple(stop)
+        stops = tuple(options.get("stop") or ())
         StopStrings(stops)  # raises for one that is empty
-        prompt_ids = self.template.prompt_ids(as_messages(chat), self.tokenizer, think=think)
+        tools = offered_tools(options.get("tools"), options.get("tool_choice") or "auto")
+        prompt_ids = self._prompt_ids(chat, tools, options)
         splitter = ReasoningSplitter(self.tokenizer, prompt_ids)
-        sampling = SamplingParams(
-            _room_for(prompt_ids, context_tokens) if max_tokens is None else max_tokens,
-            temperature=_given(temperature, self.sampling.temperature),
-            top_p=_given(top_p, self.sampling.top_p),
-            top_k=_given(top_k, self.sampling.top_k),
-            min_p=_given(min_p, self.sampling.min_p),
-            seed=seed,
-            stop_ids=self.tokenizer.stop_ids,
+        sampling = self._sampling(prompt_ids, context_tokens, options)
+        schema = options.get("answer_schema")
+        if tools is not None and tools.schema is not None:
+            if schema is not None:
+                raise UsageError("a demanded tool call leaves no room for an answer_schema")
+            schema = tools.schema
+        request = Request(
+            tuple(prompt_ids),
+            sampling,
+            self._thinking_limit(splitter, sampling, options),
+            LoopGuard() if options.get("stop_loops", not sampling.ignore_eos) else None,
+            None if schema is None else self._constraints.for_schema(schema),
         )
-        limit = None
-        if thinking_budget is not None:
-            limit = self._thinking_limit(splitter, thinking_budget)
-        return Question(Request(tuple(prompt_ids), sampling, limit), splitter, stops)
+        reading = Verbatim(self.tokenizer) if isinstance(chat, Prompt) else splitter
+        return Question(request, reading, stops, () if tools is None else tools.names)
 
-    def _thinking_limit(self, splitter: ReasoningSplitter, budget_tokens: int) -> ThinkingLimit:
-        """The budget, with the tags as this vocabulary spells them."""
+    @cached_property
+    def boundary_ids(self) -> frozenset[int]:
+        """Tokens that end a line: where a thought may be closed without cutting a sentence."""
+        ids = range(self.tokenizer.vocab_size)
+        return frozenset(i for i in ids if self.tokenizer.token_bytes(i).endswith(b"\n"))
+
+    def _prompt_ids(
+        self, chat: Chat | Prompt, tools: Tools | None, options: ChatOptions
+    ) -> list[int]:
+        tokenizer = self.tokenizer
+        if not isinstance(chat, Prompt):
+            return self.template.prompt_ids(
+                as_messages(chat),
+                tokenizer,
+                think=options.get("think"),
+                tools=tools,
+                continue_last=options.get("continue_last", False),
+            )
+        if not isinstance(chat.content, str):
+            return list(chat.content)
+        ids = tokenizer.encode(chat.content, special=True)
+        if tokenizer.add_bos and tokenizer.bos_id is not None and ids[:1] != [tokenizer.bos_id]:
+            ids.insert(0, tokenizer.bos_id)
+        return ids
+
+    def _sampling(
+        self, prompt_ids: list[int], context_tokens: int, options: ChatOptions
+    ) -> SamplingParams:
+        own, max_tokens = self.sampling, options.get("max_tokens")
+        return SamplingParams(
+            _room_for(prompt_ids, context_tokens) if max_tokens is None else max_tokens,
+            temperature=_given(options.get("temperature"), own.temperature),
+            top_p=_given(options.get("top_p"), own.top_p),
+            top_k=_given(options.get("top_k"), own.top_k),
+            min_p=_given(options.get("min_p"), own.min_p),
+            seed=options.get("seed"),
+            stop_ids=self.tokenizer.stop_ids,
+            ignore_eos=options.get("ignore_eos", False),
+            presence_penalty=options.get("presence_penalty", 0.0),
+            frequency_penalty=options.get("frequency_penalty", 0.0),
+            repeat_penalty=options.get("repeat_penalty", 1.0),
+            logit_bias=tuple((options.get("logit_bias") or {}).items()),
+            logprobs=options.get("logprobs"),
+        )
+
+    def _thinking_limit(
+        self, splitter: ReasoningSplitter, sampling: SamplingParams, options: ChatOptions
+    ) -> ThinkingLimit:
+        """The budget and the reserve, with the tags as this vocabulary spells them."""
+        budget = options.get("thinking_budget")
+        if budget is not None and budget < 0:
+            raise UsageError(f"thinking_budget is {budget}, and must be at least 0")
         open_id, close_id = (self.tokenizer.special_ids.get(tag) for tag in (OPEN_TAG, CLOSE_TAG))
+        close_ids = tuple(splitter.close_ids) if close_id is None else (close_id,)
+        reserve = _reserve(options, sampling, close_ids, is_open=splitter.in_thought)
         return ThinkingLimit(
             open=splitter.in_thought,
             open_ids=() if open_id is None else (open_id,),
-            close_ids=tuple(splitter.close_ids) if close_id is None else (close_id,),
-            budget_tokens=budget_tokens,
+            close_ids=close_ids,
+            budget_tokens=budget,
             view=splitter,
+            answer_reserve_tokens=reserve,
+            soft_tokens=_SOFT_TOKENS if budget is None else min(_SOFT_TOKENS, budget // 10),
+            boundary_ids=self.boundary_ids,
         )
+
+
+def _reserve(
+    options: ChatOptions, sampling: SamplingParams, close_ids: tuple[int, ...], *, is_open: bool
+) -> int:
+    """Tokens that a thought leaves to the answer: by default a quarter, 1024 at most."""
+    given, most = options.get("answer_reserve"), sampling.max_tokens
+    if given is None:
+        by_default = min(_DEFAULT_RESERVE, most // 4)
+        return 0 if sampling.ignore_eos or by_default + len(close_ids) > most else by_default
+    if given < 0:
+        raise UsageError(f"answer_reserve is {given}, and must be at least 0")
+    if is_open and given and given + len(close_ids) > most:
+        raise UsageError(
+            f"an answer_reserve of {given} and {len(close_ids)} to close the thought are more than"
+            f" the {most} of max_tokens",
+            hint="raise max_tokens, or lower the reserve",
+        )
+    return given
 
 
 def _room_for(prompt_ids: list[int], context_tokens: int) -> int:

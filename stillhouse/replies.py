@@ -3,33 +3,41 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
-from typing import Any, Self
+from collections.abc import AsyncIterator, Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, Self
 
 from stillhouse.engine import (
     AsyncEventStream,
     EventStream,
     FinishReason,
+    Phase,
     ThinkingEnd,
     TokenEvent,
 )
-from stillhouse.text import Delta, ReasoningSplitter
-from stillhouse.text.stop_strings import StopStrings
-
-Clock = Callable[[], float]
+from stillhouse.questions import Question
+from stillhouse.text import Delta, TokenLogprob, ToolCall
+from stillhouse.text.answers import AnswerReader
+from stillhouse.text.logprobs import LogprobQueue
+from stillhouse.timings import Timer, Timings
 
 # How a thought ended that was still open when the reply did.
 _CUT_OFF: dict[FinishReason, ThinkingEnd] = {
     "stop": "natural",
     "length": "context",
+    "loop": "loop",
     "cancelled": "client",
 }
+
+# What a reply says to those who only want to read it.
+_DOCUMENTED = ("reasoning", "answer", "finish_reason", "thinking_end", "usage", "timings")
+
+EndReason = FinishReason | Literal["tool_calls"]
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of a reply. A thought's tags count as reasoning, a stop token as nothing."""
+    """Tokens of a reply. A thought's tags count with the answer, a stop token as nothing."""
 
     prompt_tokens: int
     reasoning_tokens: int
@@ -38,31 +46,25 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
-class Timings:
-    """Seconds from the call of `chat`, and rates; None where there was nothing to time."""
-
-    load_s: float  # of the model, once
-    ttft_s: float | None  # to the first token
-    ttfat_s: float | None  # to the first text of the answer
-    prefill_tokens_per_s: float | None  # of the prompt tokens computed
-    decode_tokens_per_s: float | None  # of the tokens after the first
-    bandwidth_share: float | None = None  # see LLM.with_bandwidth_share
-
-
-@dataclass(frozen=True, slots=True)
 class Reply:
     """What the model thought and said, why it ended, and what it took."""
 
     reasoning: str
     answer: str
-    finish_reason: FinishReason
+    finish_reason: EndReason  # "tool_calls": it ended by itself, and wants tools to be called
     thinking_end: ThinkingEnd
     usage: Usage
     timings: Timings
+    tool_calls: tuple[ToolCall, ...] = ()
+    logprobs: tuple[TokenLogprob, ...] = ()  # of the answer's tokens, where they were asked for
+    phase: Phase = "decode"  # where it was when it ended
 
     def as_json(self) -> dict[str, Any]:
-        """The same names and values, ready for `json.dumps`."""
-        return asdict(self)
+        """The same names and values, ready for `json.dumps`; without calls and log-probabilities,
+        which have forms of their own wherever they are asked for.
+        """
+        document = asdict(replace(self, logprobs=(), tool_calls=()))
+        return {name: document[name] for name in _DOCUMENTED}
 
 
 class ReplyReader:
@@ -70,28 +72,31 @@ class ReplyReader:
 
     def __init__(
         self,
-        num_prompt: int,
-        splitter: ReasoningSplitter,
-        stops: StopStrings,
-        *,
-        load_s: float,
-        asked_at: float,
-        clock: Clock,
+        question: Question,
+        answer: AnswerReader,
+        logprobs: LogprobQueue | None,
+        timer: Timer,
     ) -> None:
-        """`asked_at` is when the user asked, by `clock`."""
-        self._splitter = splitter
-        self._stops = stops
-        self._times = _Times(clock, asked_at, load_s)
-        self._num_prompt = num_prompt
+        self._splitter = question.splitter.fork()
+        self._answer = answer
+        self._logprobs = logprobs
+        self._timer = timer
+        self._num_prompt = len(question.request.prompt_ids)
         self._num_cached = 0
+        self._num_reasoning = self._num_answer = 0
         self._texts = {"reasoning": "", "answer": ""}
+        self._tool_calls: list[ToolCall] = []
+        self._all_logprobs: list[TokenLogprob] = []
         self._thinking_end: ThinkingEnd = "none"
+        self._phase: Phase = "decode"
 
     def read(self, event: TokenEvent) -> list[Delta | Reply]:
         """What an event adds; a Reply is the last item of all."""
         self._num_cached = event.cached_tokens
+        self._timer.queue_s = event.queue_s
+        self._phase = event.phase
         items: list[Delta | Reply] = [*self._sure(self._split(event))]
-        if self._stops.found:
+        if self._answer.has_ended:
             return [*items, self._reply("stop")]
         if event.finish_reason is not None:
             return [*items, *self.finish(event.finish_reason)]
@@ -101,66 +106,86 @@ class ReplyReader:
         """What was held back, and a Reply of what there is."""
         return [
             *self._sure(self._splitter.finish()),
-            *self._piece(Delta("answer", self._stops.finish())),
+            *self._pieces(self._answer.finish()),
             self._reply(finish_reason),
         ]
 
     def _reply(self, finish_reason: FinishReason) -> Reply:
-        if self._splitter.in_thought:
+        if self._splitter.in_thought and self._thinking_end == "none":
             self._thinking_end = _CUT_OFF[finish_reason]
+        wants_calls = bool(self._tool_calls) and finish_reason == "stop"
         return Reply(
             self._texts["reasoning"],
             self._texts["answer"],
-            finish_reason,
+            "tool_calls" if wants_calls else finish_reason,
             self._thinking_end,
-            Usage(
-                self._num_prompt,
-                self._splitter.reasoning_tokens,
-                self._splitter.answer_tokens,
-                self._num_cached,
-            ),
-            self._times.timings(self._num_prompt - self._num_cached),
+            Usage(self._num_prompt, self._num_reasoning, self._num_answer, self._num_cached),
+            self._timer.timings(self._num_prompt - self._num_cached),
+            tuple(self._tool_calls),
+            tuple(self._all_logprobs),
+            self._phase,
         )
 
     def _split(self, event: TokenEvent) -> list[Delta]:
         """What a token adds to the texts; notes the time, and how a thought ends with it."""
         if event.token_id is None:
             return []
-        self._times.token()
-        if event.thinking_end == "budget":
-            self._thinking_end = "budget"
+        self._timer.token(in_thought=event.in_thought)
+        if event.thinking_end not in (None, "natural"):
+            self._thinking_end = event.thinking_end
         if event.finish_reason == "stop":
             return []  # a stop token is no text
+        if event.in_thought:
+            self._num_reasoning += 1
+        else:
+            self._num_answer += 1
         was_in_thought = self._splitter.in_thought
         deltas = self._splitter.push(event.token_id)
         ended = was_in_thought and not self._splitter.in_thought
         if ended and self._thinking_end == "none":
             self._thinking_end = "natural"
-        if any(delta.kind == "answer" for delta in deltas):
-            self._times.answer()
+        answer = [delta.text for delta in deltas if delta.kind == "answer"]
+        if answer:
+            self._timer.answer()
+        if self._logprobs is not None and not (was_in_thought or self._splitter.in_thought):
+            self._logprobs.push(event, sum(map(len, answer)))
         return deltas
 
     def _sure(self, deltas: Iterable[Delta]) -> Iterator[Delta]:
-        """What stop strings leave of these: they end the answer, and thoughts pass."""
+        """What stop strings and calls leave of these; thoughts pass."""
         for delta in deltas:
             if delta.kind == "answer":
-                delta = Delta("answer", self._stops.push(delta.text))
-            yield from self._piece(delta)
-            if self._stops.found:
+                yield from self._pieces(self._answer.push(delta.text))
+            else:
+                self._texts["reasoning"] += delta.text
+                yield delta
+            if self._answer.has_ended:
                 return
 
-    def _piece(self, delta: Delta) -> Iterator[Delta]:
-        if delta.text:
-            self._texts[delta.kind] += delta.text
-            yield delta
+    def _pieces(self, items: Iterable[str | ToolCall]) -> Iterator[Delta]:
+        """Of the answer, each with the log-probabilities that are due by then."""
+        for item in items:
+            due: tuple[TokenLogprob, ...] = ()
+            if self._logprobs is not None:
+                due = self._logprobs.due(self._answer.settled_chars)
+                self._all_logprobs += due
+            if isinstance(item, str):
+                self._texts["answer"] += item
+                yield Delta("answer", item, due)
+            else:
+                self._tool_calls.append(item)
+                yield Delta("tool_calls", "", due, (item,))
 
 
 class _Chat:
     """What a chat's streams have in common: items that were read and not yet taken. A context
-    manager that closes itself, however its reader leaves.
+    manager that closes itself, however its reader leaves. `question` is what the engine was asked.
     """
 
-    def __init__(self, events: EventStream | AsyncEventStream, reader: ReplyReader) -> None:
+    def __init__(
+        self, events: EventStream | AsyncEventStream, reader: ReplyReader, question: Question
+    ) -> None:
+        self.question = question
         self._request = events
         self._reader = reader
         self._ready: deque[Delta | Reply] = deque()
@@ -170,6 +195,14 @@ class _Chat:
         """Stops the model before its next step; what it has said and nobody read is left out."""
         if not self._is_whole:
             self._put(self._reader.finish("cancelled"))
+
+    def answer_now(self) -> None:
+        """Closes the thought, if one is open, and has the answer come."""
+        self._request.close_thought()
+
+    def stop(self) -> None:
+        """Stops the model before its next step; what it has said still comes."""
+        self._request.cancel()
 
     def close(self) -> None:
         """Stops the model and the stream: nothing more comes."""
@@ -195,8 +228,8 @@ class ChatStream(_Chat, Iterator[Delta | Reply]):
     After `cancel` the rest is what was held back, and a Reply of what was read so far.
     """
 
-    def __init__(self, events: EventStream, reader: ReplyReader) -> None:
-        super().__init__(events, reader)
+    def __init__(self, events: EventStream, reader: ReplyReader, question: Question) -> None:
+        super().__init__(events, reader, question)
         self._events = events
 
     def __next__(self) -> Delta | Reply:
@@ -217,8 +250,8 @@ class ChatStream(_Chat, Iterator[Delta | Reply]):
 class AsyncChatStream(_Chat, AsyncIterator[Delta | Reply]):
     """The same for tasks of the event loop in which the chat was asked for."""
 
-    def __init__(self, events: AsyncEventStream, reader: ReplyReader) -> None:
-        super().__init__(events, reader)
+    def __init__(self, events: AsyncEventStream, reader: ReplyReader, question: Question) -> None:
+        super().__init__(events, reader, question)
         self._events = events
 
     def __aiter__(self) -> Self:
@@ -237,38 +270,3 @@ class AsyncChatStream(_Chat, AsyncIterator[Delta | Reply]):
             if isinstance(item, Reply):
                 return item
         raise AssertionError("a stream ends with a Reply")
-
-
-class _Times:
-    """When things happened in one reply."""
-
-    def __init__(self, clock: Clock, asked_at: float, load_s: float) -> None:
-        self._clock = clock
-        self._asked_at = asked_at
-        self._load_s = load_s
-        self._num_tokens = 0
-        self._first_at = self._last_at = self._answer_at = asked_at
-
-    def token(self) -> None:
-        self._last_at = self._clock()
-        if not self._num_tokens:
-            self._first_at = self._last_at
-        self._num_tokens += 1
-
-    def answer(self) -> None:
-        """The latest token gave text of the answer."""
-        if self._answer_at == self._asked_at:
-            self._answer_at = self._last_at
-
-    def timings(self, num_computed: int) -> Timings:
-        """`num_computed` prompt tokens came before the first token of the reply."""
-        ttft_s = self._first_at - self._asked_at
-        ttfat_s = self._answer_at - self._asked_at
-        decode_s = self._last_at - self._first_at
-        return Timings(
-            load_s=self._load_s,
-            ttft_s=ttft_s if self._num_tokens else None,
-            ttfat_s=ttfat_s or None,
-            prefill_tokens_per_s=num_computed / ttft_s if ttft_s > 0 else None,
-            decode_tokens_per_s=(self._num_tokens - 1) / decode_s if decode_s > 0 else None,
-        )

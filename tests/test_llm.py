@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from stillhouse.errors import (
 )
 from stillhouse.kernels.isa import Isa, detect
 from stillhouse.llm import LLM, ChatOptions, Reply
+from stillhouse.questions import Prompt
 from stillhouse.text import Delta, Message
 from tests.speaker import TEMPLATE_THAT_OPENS, Bench
 
@@ -87,10 +89,95 @@ def test_what_was_held_back_for_a_stop_string_is_not_lost(bench: Bench) -> None:
 
 def test_max_tokens_cut_a_reply_also_inside_a_thought(bench: Bench) -> None:
     model = bench.llm("thinking", "answer")
-    inside, after = model.chat("Go", max_tokens=5), model.chat("Go", max_tokens=14)
+    inside = model.chat("Go", max_tokens=5, answer_reserve=0)
+    after = model.chat("Go", max_tokens=14, answer_reserve=0)
     assert (inside.reasoning, inside.answer) == ("thi", "")
     assert (inside.finish_reason, inside.thinking_end) == ("length", "context")
     assert (after.answer, after.finish_reason, after.thinking_end) == ("ans", "length", "natural")
+
+
+def test_a_reserve_keeps_room_for_the_answer(bench: Bench) -> None:
+    reply = bench.llm("thinking " * 50, "answer").chat("Go", max_tokens=40)
+    assert (reply.answer, reply.finish_reason, reply.thinking_end) == ("answer", "stop", "context")
+    with pytest.raises(UsageError, match="answer_reserve of 40"):
+        bench.llm("thinking", "answer").chat("Go", think=True, max_tokens=40, answer_reserve=40)
+
+
+def test_an_answer_now_closes_the_thought(bench: Bench) -> None:
+    stream = bench.llm("a long thought " * 30, "answer").chat("Go", stream=True)
+    next(stream)
+    stream.answer_now()
+    reply = stream.drain()
+    assert (reply.answer, reply.thinking_end) == ("answer", "client")
+    assert len(reply.reasoning) < 450
+
+
+def test_a_thought_in_circles_is_closed_and_so_is_an_answer(bench: Bench) -> None:
+    reply = bench.llm("round and " * 90, "bye", context=2048).chat("Go")
+    assert (reply.answer, reply.thinking_end, reply.finish_reason) == ("bye", "loop", "stop")
+    reply = bench.llm(None, "round and " * 90, context=2048).chat("Go")
+    assert (reply.thinking_end, reply.finish_reason) == ("none", "loop")
+    reply = bench.llm(None, "round and " * 90, context=2048).chat("Go", stop_loops=False)
+    assert reply.finish_reason == "stop"
+
+
+def test_a_schema_shapes_the_answer_and_not_the_thought(bench: Bench) -> None:
+    schema = {"type": "object", "properties": {"legs": {"const": 8}}, "required": ["legs"]}
+    model = bench.llm("Hm, 8?", 'none at all{"legs": 8}')
+    reply = model.chat("Go", answer_schema=schema | {"additionalProperties": False})
+    assert (reply.reasoning, json.loads(reply.answer)) == ("Hm, 8?", {"legs": 8})
+    with pytest.raises(UsageError, match="JSON schema"):
+        model.chat("Go", answer_schema={"type": "spider"})
+
+
+TOOLS = [{"type": "function", "function": {"name": "count", "parameters": {"type": "object"}}}]
+
+
+def test_a_call_of_a_tool_is_no_text(bench: Bench) -> None:
+    call = '<tool_call>{"name": "count", "arguments": {"of": "legs"}}</tool_call>'
+    reply = bench.llm("Hm.", f"Wait.\n{call}").chat("Go", tools=TOOLS)
+    assert (reply.answer, reply.finish_reason) == ("Wait.", "tool_calls")
+    assert [(c.name, c.arguments) for c in reply.tool_calls] == [("count", '{"of": "legs"}')]
+    reply = bench.llm("Hm.", "Eight.").chat("Go", tools=TOOLS)
+    assert (reply.answer, reply.finish_reason, reply.tool_calls) == ("Eight.", "stop", ())
+
+
+def test_a_demanded_call_is_made_whatever_the_model_wants(bench: Bench) -> None:
+    schema = {"type": "object", "properties": {}, "additionalProperties": False}
+    tools = [{"type": "function", "function": {"name": "count", "parameters": schema}}]
+    reply = bench.llm("Hm.", "No, thanks.").chat("Go", tools=tools, tool_choice="required")
+    assert [(c.name, c.arguments) for c in reply.tool_calls] == [("count", "{}")]
+    assert (reply.answer, reply.finish_reason) == ("", "tool_calls")
+    with pytest.raises(UsageError, match="not offered"):
+        bench.llm(None, "").chat("Go", tools=tools, tool_choice="walk")
+
+
+def test_each_token_of_the_answer_has_its_logprob_once(bench: Bench) -> None:
+    model = bench.llm("Hm.", "Acht 🕷 Beine")
+    *pieces, reply = model.chat("Legs?", stream=True, logprobs=2, stop=["ei"])
+    assert isinstance(reply, Reply)
+    assert b"".join(token.bytes for token in reply.logprobs) == "Acht 🕷 B".encode()
+    assert all(token.logprob > -0.01 and len(token.top) == 2 for token in reply.logprobs)
+    told = [token for p in pieces if isinstance(p, Delta) for token in p.logprobs]
+    assert tuple(told) == reply.logprobs
+
+
+def test_a_prompt_is_gone_on_from_as_it_is(bench: Bench) -> None:
+    model = bench.llm("Hm.", "Eight.")
+    reply = model.chat(Prompt("<|im_start|>assistant\n"))
+    assert (reply.answer, reply.reasoning) == ("<think>\nHm.</think>Eight.", "")
+    assert (reply.usage.prompt_tokens, reply.usage.reasoning_tokens) == (10, 4)
+
+
+def test_the_assistants_last_message_is_continued(bench: Bench) -> None:
+    chat = [{"role": "user", "content": "Go"}, {"role": "assistant", "content": "Eig"}]
+    reply = bench.llm("Hm.", "Eight.").chat(chat, continue_last=True)
+    assert (reply.reasoning, reply.answer) == ("", "ht.")
+    chat[1] = {"role": "assistant", "content": "<think>\nH"}
+    reply = bench.llm("Hm.", "Eight.").chat(chat, continue_last=True)
+    assert (reply.reasoning, reply.answer) == ("m.", "Eight.")
+    with pytest.raises(UsageError, match="nothing to continue"):
+        bench.llm(None, "").chat("Go", continue_last=True)
 
 
 def test_without_a_limit_a_reply_may_fill_the_context(bench: Bench) -> None:
@@ -200,6 +287,9 @@ def test_the_json_has_the_documented_names(bench: Bench) -> None:
         "prefill_tokens_per_s",
         "decode_tokens_per_s",
         "bandwidth_share",
+        "queue_s",
+        "thinking_s",
+        "e2e_s",
     }
 
 

@@ -12,6 +12,14 @@ if TYPE_CHECKING:
     from stillhouse.llm import ChatStream, Reply
 
 
+# Why a thought was closed that did not end by itself.
+_CLOSED = {
+    "budget": "at its budget",
+    "context": "to leave room for the answer",
+    "loop": "because it went in circles",
+}
+
+
 class _Printer:
     """Writes pieces as they come, each kind to its stream, and keeps the two apart."""
 
@@ -80,10 +88,12 @@ def note_figures(reply: Reply) -> None:
         parts.append(f"{timings.decode_tokens_per_s:.1f} tok/s")
     if timings.bandwidth_share is not None:
         parts.append(f"{timings.bandwidth_share:.0%} of memory bandwidth")
-    if reply.thinking_end == "budget":
-        parts.append("thought closed at its budget")
+    if reply.thinking_end in _CLOSED:
+        parts.append(f"thought closed {_CLOSED[reply.thinking_end]}")
     if reply.finish_reason == "length":
         parts.append("cut off at the maximum of tokens")
+    elif reply.finish_reason == "loop":
+        parts.append("stopped: it went in circles")
     elif reply.finish_reason == "cancelled":
         parts.append("stopped")
     note(" · ".join(parts))

@@ -67,13 +67,14 @@ DOCUMENTS: Mapping[str, Mapping[str, str]] = {
     "run": {
         "reasoning": "the thought, without its tags",
         "answer": "the answer",
-        "finish_reason": "`stop`, `length` or `cancelled`",
+        "finish_reason": "`stop`, `length`, `loop` (it went in circles) or `cancelled`",
         "thinking_end": "what ended the thought: `natural`, `budget`, `loop`, `context`, `client`, "
         "or `none` where there was no thought",
         "usage": "`prompt_tokens`, `reasoning_tokens`, `answer_tokens`, `cached_tokens` (of the "
         "prompt, found in the KV cache)",
         "timings": "`load_s`, `ttft_s` (first token), `ttfat_s` (first token of the answer), "
         "`prefill_tokens_per_s`, `decode_tokens_per_s`, `bandwidth_share` (of the memory bandwidth "
-        "measured here; from 0 to 1); null where there was nothing to time",
+        "measured here; from 0 to 1), `queue_s` (before the engine began), "
+        "`thinking_s`, `e2e_s` (last token); null where there was nothing to time",
     },
 }

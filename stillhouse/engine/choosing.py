@@ -55,7 +55,10 @@ def _choose_id(sequence: Sequence, logits: NDArray[np.float32], sampler: Sampler
     if constraint is not None and not is_open:
         allowed = constraint.allowed()
         allowed[list(opening)] = True
-        logits = np.where(allowed, logits, np.float32(-np.inf))
+        masked = np.full_like(logits, -np.inf)
+        ids = np.flatnonzero(allowed)  # may know fewer tokens than the model has rows
+        masked[ids] = logits[ids]
+        logits = masked
     token_id = sampler.sample(logits, params, sequence.rng)
     if constraint is not None and not is_open and token_id not in opening:
         constraint.push(token_id)

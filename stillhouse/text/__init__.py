@@ -4,7 +4,7 @@ from stillhouse.text.detokenizer import Detokenizer
 from stillhouse.text.messages import Message, as_messages
 from stillhouse.text.pieces import Delta, TokenLogprob, ToolCall
 from stillhouse.text.template import ChatTemplate
-from stillhouse.text.thoughts import ReasoningSplitter
+from stillhouse.text.thoughts import ReasoningSplitter, Verbatim
 from stillhouse.text.tokenizer import Tokenizer
 
 __all__ = [
@@ -16,5 +16,6 @@ __all__ = [
     "TokenLogprob",
     "Tokenizer",
     "ToolCall",
+    "Verbatim",
     "as_messages",
 ]

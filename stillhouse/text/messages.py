@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from stillhouse.errors import UsageError
+from stillhouse.text.pieces import ToolCall
 
 # What the R1 family, and the models after it, put around a thought.
 OPEN_TAG = "<think>"
@@ -25,9 +27,10 @@ class Message:
     role: str
     content: str
     reasoning: str | None = None
+    tool_calls: tuple[ToolCall, ...] = ()  # that an assistant made
 
     def __post_init__(self) -> None:
-        if self.role not in ROLES:
+        if not isinstance(self.role, str) or self.role not in ROLES:
             raise UsageError(
                 f"'{self.role}' is not the role of a message", hint="roles: " + ", ".join(ROLES)
             )
@@ -65,7 +68,50 @@ def _after_thought(content: str) -> str:
 
 
 def _from_mapping(fields: Mapping[str, Any]) -> Message:
-    if "role" not in fields or "content" not in fields:
+    if not isinstance(fields, Mapping):
+        raise UsageError("a message is an object with a role and a content")
+    calls = tuple(map(_call, _list_of(fields, "tool_calls")))
+    if "role" not in fields or ("content" not in fields and not calls):
         raise UsageError("a message needs a role and a content")
     thoughts = (fields[name] for name in _REASONING_FIELDS if fields.get(name))
-    return Message(fields["role"], fields["content"], next(thoughts, None))
+    content: Any = fields.get("content")
+    if content is None and calls:
+        content = ""
+    elif isinstance(content, list):
+        content = "".join(map(_text_of_part, content))
+    return Message(fields["role"], content, next(thoughts, None), calls)
+
+
+def _list_of(fields: Mapping[str, Any], name: str) -> list[Any]:
+    value = fields.get(name)
+    if value is not None and not isinstance(value, list):
+        raise UsageError(f"the {name} of a message are no list")
+    return value or []
+
+
+def _text_of_part(part: Any) -> str:
+    """Of one part of a content that is a list."""
+    kind = part.get("type") if isinstance(part, Mapping) else None
+    if kind != "text":
+        raise UsageError(f"a part of a message is of the type '{kind}'", hint="only text is read")
+    text = part.get("text")
+    if not isinstance(text, str):
+        raise UsageError("a part of a message has no text")
+    return text
+
+
+def _call(call: Any) -> ToolCall:
+    """Of OpenAI's form, with arguments as JSON text, or of Ollama's, as an object."""
+    function = call.get("function") if isinstance(call, Mapping) else None
+    if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
+        raise UsageError("a tool call of a message needs a function with a name")
+    arguments = function.get("arguments", {})
+    if isinstance(arguments, str):
+        try:
+            arguments = json.loads(arguments or "{}")
+        except (ValueError, RecursionError):
+            arguments = None
+    if not isinstance(arguments, Mapping):
+        raise UsageError(f"the arguments of a call of '{function['name']}' are no JSON object")
+    text = json.dumps(dict(arguments), ensure_ascii=False)
+    return ToolCall(str(call.get("id") or ""), function["name"], text)

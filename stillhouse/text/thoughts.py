@@ -22,6 +22,33 @@ class _Place(Enum):
     ANSWER = auto()
 
 
+class Verbatim:
+    """For prompts that are gone on from as they are: all is answer, as it comes."""
+
+    in_thought = False
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._detokenizer = Detokenizer(tokenizer)
+
+    def fork(self) -> Verbatim:
+        """One for other tokens after the same beginning."""
+        fork = copy(self)
+        fork._detokenizer = self._detokenizer.fork()
+        return fork
+
+    def push(self, token_id: int) -> list[Delta]:
+        """What this token adds."""
+        return self._delta(self._detokenizer.push(token_id))
+
+    def finish(self) -> list[Delta]:
+        """What was held back."""
+        return self._delta(self._detokenizer.finish())
+
+    @staticmethod
+    def _delta(text: str) -> list[Delta]:
+        return [Delta("answer", text)] if text else []
+
+
 class ReasoningSplitter:
     """Ids in, deltas out. The joined text of each kind is the same however the ids come.
 
@@ -40,8 +67,6 @@ class ReasoningSplitter:
         self._trims_newlines = self._prompt_opened or turn.rstrip().endswith(CLOSE_TAG)
         self._place = _Place.START
         self._held = ""  # may still turn out to be part of a tag, or the newlines before one
-        self._tokens = 0
-        self.reasoning_tokens = 0
 
     @property
     def in_thought(self) -> bool:
@@ -49,11 +74,6 @@ class ReasoningSplitter:
         return self._place is _Place.THOUGHT or (
             self._place is _Place.START and self._prompt_opened
         )
-
-    @property
-    def answer_tokens(self) -> int:
-        """Tokens pushed that belong to no thought; a thought's tags count as reasoning."""
-        return self._tokens - self.reasoning_tokens
 
     @property
     def close_ids(self) -> list[int]:
@@ -70,9 +90,6 @@ class ReasoningSplitter:
 
     def push(self, token_id: int) -> list[Delta]:
         """What this token adds: nothing, one delta, or a thought's end and an answer's start."""
-        self._tokens += 1
-        if self.in_thought:
-            self.reasoning_tokens += 1
         if token_id not in (self._open_id, self._close_id):
             return self._take(self._detokenizer.push(token_id))
         deltas = self._take(self._detokenizer.finish())
@@ -131,7 +148,6 @@ class ReasoningSplitter:
 
     def _open(self, thought: str) -> None:
         self._place, self._held, self._trims_newlines = _Place.THOUGHT, thought, True
-        self.reasoning_tokens = self._tokens
 
     def _close(self, answer: str) -> None:
         self._place, self._held, self._trims_newlines = _Place.ANSWER, answer, True
