@@ -20,8 +20,9 @@ from typing import Literal, Self, Unpack, overload
 
 from stillhouse import hub
 from stillhouse.checkpoints import Checkpoint, open_checkpoint
-from stillhouse.engine import Engine, EngineLoop, EngineStats
+from stillhouse.engine import Admission, Engine, EngineLoop, EngineStats
 from stillhouse.errors import UsageError
+from stillhouse.facts import facts_of
 from stillhouse.hardware import this_machine
 from stillhouse.kernels.isa import Isa, detect
 from stillhouse.models.capacity import choose_blocks, choose_context
@@ -60,6 +61,7 @@ class LLM:
         context_tokens: what prompt and reply may take together; `context_reason` says why so many.
         sampling: what is used where a chat does not say.
         load_s: seconds that loading took.
+        facts: what the model is.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class LLM:
         max_memory_bytes: int | None = None,
         users: int = 1,
         deterministic: bool = False,
+        admission: Admission = "worst_case",
         progress: Callable[[str, int, int], None] | None = None,
         clock: Clock = time.perf_counter,
     ) -> None:
@@ -79,7 +82,8 @@ class LLM:
 
         The KV cache holds a whole context for each of `users`, or what `max_memory_bytes` (default:
         what is free) leave room for; more chats wait. `deterministic` leaves out the matrix tiles,
-        so that a reply's numbers never depend on who else is answered.
+        so that a reply's numbers never depend on who else is answered. With `admission`
+        "overcommit" a chat enters when what it has by now fits: see `Engine`.
 
         Raises what `hub.resolve` does, BadCheckpoint and BadTemplate, NotEnoughSpace if the context
         does not fit into the memory, UsageError for one beyond the model's.
@@ -114,12 +118,23 @@ class LLM:
                 )
                 opened.callback(self._model.close)
                 self._speech = speech.result()
+            facts = facts_of(
+                checkpoint,
+                self._speech,
+                reference,
+                context_tokens=self.context_tokens,
+                context_reason=self.context_reason,
+            )
             self._opened = opened.pop_all()
         self.sampling = self._speech.sampling
         kv = KVCache(self._model.config, num_blocks, kv_type)
-        self._engine = EngineLoop(Engine(self._model, kv, context_tokens=self.context_tokens))
+        engine = Engine(
+            self._model, kv, context_tokens=self.context_tokens, admission=admission, clock=clock
+        )
+        self._engine = EngineLoop(engine)
         self._read_bytes_per_s: float | None = None
         self.load_s = clock() - started
+        self.facts = replace(facts, load_s=self.load_s)
 
     @overload
     def chat(

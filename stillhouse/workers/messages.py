@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from stillhouse.catalog import Sampling
 from stillhouse.engine.stats import EngineStats
 from stillhouse.errors import StillhouseError
+from stillhouse.facts import ModelFacts
 from stillhouse.models.cost import KVType
 from stillhouse.questions import Chat, ChatOptions, Prompt
 from stillhouse.replies import Reply
@@ -30,29 +30,6 @@ class ModelSettings:
     max_memory_bytes: int | None = None
     users: int = 4
     deterministic: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class ModelFacts:
-    """What a loaded model is, for whoever lists or chooses models."""
-
-    name: str  # as the file says, or the reference
-    architecture: str
-    quantization: str | None  # of most of its weights, as "Q4_K_M"; None where nobody says
-    num_parameters: int
-    embedding_length: int
-    file_bytes: int
-    context_tokens: int  # prompt and reply together, as served
-    context_reason: str
-    trained_context_tokens: int
-    template: str
-    knows_thoughts: bool
-    opens_thoughts: bool  # the template itself opens one, unasked
-    renders_tools: bool  # the template knows tools; otherwise they are described in the system turn
-    sampling: Sampling
-    load_s: float
-    memory_bytes: int  # resident in the worker, once loaded
-    predicted_memory_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
