@@ -192,7 +192,9 @@ class Speech:
             budget_tokens=budget,
             view=splitter,
             answer_reserve_tokens=reserve,
-            soft_tokens=_SOFT_TOKENS if budget is None else min(_SOFT_TOKENS, budget // 10),
+            soft_tokens=min(
+                _SOFT_TOKENS, (sampling.max_tokens if budget is None else budget) // 10
+            ),
             boundary_ids=self.boundary_ids,
         )
 

@@ -17,6 +17,7 @@ from stillhouse.cli.list_models import list_models
 from stillhouse.cli.pull import pull
 from stillhouse.cli.rm import rm
 from stillhouse.cli.run import run
+from stillhouse.cli.serve import serve
 from stillhouse.cli.show import show
 from stillhouse.errors import StillhouseError
 
@@ -33,6 +34,7 @@ app.command("list")(list_models)
 app.command("show")(show)
 app.command("rm")(rm)
 app.command("run")(run)
+app.command("serve")(serve)
 
 
 def _print_version(wanted: bool) -> None:

@@ -23,6 +23,9 @@ _OVERHEAD_BYTES = 400_000_000  # of a process: interpreter, libraries, compiled 
 _WEIGHTS_FACTOR = 1.1  # packed weights over the file
 _SWEEP_S = 1.0
 
+KeepAlive = float | None | Literal["as before"]
+"""Seconds after the last use; None: as long as there is memory."""
+
 State = Literal["loaded", "loading", "idle", "failed"]
 
 
