@@ -185,6 +185,7 @@ class Speech:
         open_id, close_id = (self.tokenizer.special_ids.get(tag) for tag in (OPEN_TAG, CLOSE_TAG))
         close_ids = tuple(splitter.close_ids) if close_id is None else (close_id,)
         reserve = _reserve(options, sampling, close_ids, is_open=splitter.in_thought)
+        most = sampling.max_tokens if budget is None else min(budget, sampling.max_tokens)
         return ThinkingLimit(
             open=splitter.in_thought,
             open_ids=() if open_id is None else (open_id,),
@@ -192,9 +193,7 @@ class Speech:
             budget_tokens=budget,
             view=splitter,
             answer_reserve_tokens=reserve,
-            soft_tokens=min(
-                _SOFT_TOKENS, (sampling.max_tokens if budget is None else budget) // 10
-            ),
+            soft_tokens=min(_SOFT_TOKENS, most // 10),
             boundary_ids=self.boundary_ids,
         )
 
