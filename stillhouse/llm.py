@@ -128,9 +128,7 @@ class LLM:
             self._opened = opened.pop_all()
         self.sampling = self._speech.sampling
         kv = KVCache(self._model.config, num_blocks, kv_type)
-        engine = Engine(
-            self._model, kv, context_tokens=self.context_tokens, admission=admission, clock=clock
-        )
+        engine = Engine(self._model, kv, context_tokens=self.context_tokens, admission=admission)
         self._engine = EngineLoop(engine)
         self._read_bytes_per_s: float | None = None
         self.load_s = clock() - started

@@ -27,7 +27,9 @@ def read_as(kind: type[BodyT]) -> Callable[[Request], Awaitable[BodyT]]:
     async def read(request: Request) -> BodyT:
         raw = await _read(request, request.app.state.settings.max_body_bytes)
         try:
-            value = json.loads(raw)
+            value = json.loads(raw.decode())
+            if b"\\ud" in raw.lower():  # half of a character is no text, and breaks what takes it
+                json.dumps(value, ensure_ascii=False).encode()
         except RecursionError:
             raise BadField("the body is nested too deeply", param=None) from None
         except ValueError as error:
