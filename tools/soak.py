@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
 import random
 import re
 import signal
@@ -26,6 +25,7 @@ from collections import Counter
 from typing import Any
 
 import httpx
+import psutil
 
 _ABANDONED = 1 / 3
 _TEXT = "the spider spins a web of silk and waits in the quiet garden for rain"
@@ -46,14 +46,15 @@ def main() -> int:
     command = [sys.executable, "-m", "stillhouse.cli.main", "serve", arguments.model]
     process = subprocess.Popen([*command, "--port", str(port), "--context", "2048"])
     try:
-        return asyncio.run(_Soak(arguments, f"http://127.0.0.1:{port}").run())
+        return asyncio.run(_Soak(arguments, f"http://127.0.0.1:{port}", process.pid).run())
     finally:
         process.send_signal(signal.SIGTERM)
         print(f"the server ended with exit code {process.wait(60)}")
 
 
 class _Soak:
-    def __init__(self, arguments: argparse.Namespace, url: str) -> None:
+    def __init__(self, arguments: argparse.Namespace, url: str, server_pid: int) -> None:
+        self._server = psutil.Process(server_pid)
         self._arguments = arguments
         self._rng = random.Random(arguments.seed)
         self._client = httpx.AsyncClient(base_url=url, timeout=300)
@@ -118,7 +119,7 @@ class _Soak:
             path = "/v1/chat/completions"
             body = {"messages": chat, "max_tokens": most, "n": rng.choice([1, 1, 1, 3])}
             if rng.random() < 0.5:
-                body["thinking_token_budget"] = rng.choice([0, 1, 20, 100])
+                body["think"] = rng.choice([0, 1, 20, 100, True])
         elif kind == "completion":
             path, body = "/v1/completions", {"prompt": text, "max_tokens": most}
         else:
@@ -149,13 +150,10 @@ class _Soak:
             return "whole"
 
     async def _kill_worker(self) -> None:
-        children = subprocess.run(
-            ["pgrep", "-f", "multiprocessing.spawn.*spawn_main"],
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        for pid in map(int, children.stdout.split()):
-            print(f"killing worker {pid}", flush=True)
-            os.kill(pid, signal.SIGKILL)
+        for child in self._server.children(recursive=True):
+            if any("spawn_main" in part for part in child.cmdline()):
+                print(f"killing worker {child.pid}", flush=True)
+                child.kill()
 
     async def _wait_until_ready(self) -> None:
         while True:

@@ -69,12 +69,13 @@ def thinking_of(fields: Mapping[str, Any], warnings: list[str]) -> Thinking:
     budgets: list[tuple[str, int | None]] = []
     for name in BUDGET_FIELDS:
         if name in given:
-            _add_budget(name, given[name], modes, budgets)
+            _add_budget(name, given[name], budgets)
     _read_objects(given, modes, budgets, warnings)
     if isinstance(given.get("think"), bool):
         modes.append(("think", given["think"]))
     elif "think" in given and not isinstance(given["think"], str):
-        _add_budget("think", given["think"], modes, budgets)
+        _add_budget("think", given["think"], budgets)
+        modes.append(("think", given["think"] != 0))
     efforts: list[tuple[str, int | None]] = []
     for name, effort in _efforts(given):
         if effort not in EFFORTS:
@@ -87,7 +88,8 @@ def thinking_of(fields: Mapping[str, Any], warnings: list[str]) -> Thinking:
     think = _agreed("thoughts are both on and off", modes)
     # A number is more exact than an effort, so only numbers can contradict each other.
     budget = _agreed("two budgets are given", budgets or efforts)
-    if think is False:
+    if think is False and budget:
+        warnings.append("thinking is off, so its budget has no effect")
         budget = None
     return Thinking(think, budget, _shown(given), _flag(given, "stream_reasoning", default=True))
 
@@ -102,7 +104,7 @@ def _read_objects(
         params = _object("custom_params", given["custom_params"])
         for name, value in params.items():
             if name == "thinking_budget":
-                _add_budget("custom_params.thinking_budget", value, modes, budgets)
+                _add_budget("custom_params.thinking_budget", value, budgets)
             else:
                 warnings.append(f"custom_params.{name[:100]} has no effect here")
     if "chat_template_kwargs" in given:
@@ -112,7 +114,7 @@ def _read_objects(
             if name in ("enable_thinking", "thinking"):
                 modes.append((full, _bool(full, value)))
             elif name == "thinking_budget":
-                _add_budget(full, value, modes, budgets)
+                _add_budget(full, value, budgets)
             else:
                 warnings.append(f"{full} has no effect here")
     if "thinking" in given:
@@ -133,7 +135,7 @@ def _read_thinking(
     if kind in ("enabled", "disabled"):
         modes.append(("thinking.type", kind == "enabled"))
     if parts.get("budget_tokens") is not None:
-        _add_budget("thinking.budget_tokens", parts["budget_tokens"], modes, budgets)
+        _add_budget("thinking.budget_tokens", parts["budget_tokens"], budgets)
 
 
 def _efforts(given: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
@@ -148,18 +150,11 @@ def _efforts(given: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
         yield "think", given["think"]
 
 
-def _add_budget(
-    name: str,
-    value: Any,
-    modes: list[tuple[str, bool]],
-    budgets: list[tuple[str, int | None]],
-) -> None:
+def _add_budget(name: str, value: Any, budgets: list[tuple[str, int | None]]) -> None:
     """A number of tokens; -1 is none at all, as llama.cpp spells it. 0 closes a thought at once."""
     if isinstance(value, bool) or not isinstance(value, int) or value < -1:
         raise _wrong(name, value, "a number of tokens, or -1 for no limit")
     budgets.append((name, None if value == -1 else value))
-    if value > 0:
-        modes.append((name, True))
 
 
 def _shown(given: Mapping[str, Any]) -> Show:

@@ -76,7 +76,7 @@ def test_thoughts_come_apart_and_are_counted(client: openai.OpenAI, server: Serv
         "model": server.model,
         "messages": QUESTION,
         "temperature": 0,
-        "extra_body": {"thinking_token_budget": 20},
+        "extra_body": {"think": True, "thinking_token_budget": 20},
     }
     whole = client.chat.completions.create(**asked)
     thought = whole.choices[0].message.reasoning_content  # type: ignore[attr-defined]
@@ -108,7 +108,7 @@ def test_several_choices_have_their_own_texts(client: openai.OpenAI, server: Ser
 
 
 def test_an_answer_follows_a_schema(client: openai.OpenAI, server: Served) -> None:
-    for extra in ({}, {"thinking_token_budget": 10}):
+    for extra in ({}, {"think": 10}):
         reply = client.chat.completions.create(
             model=server.model,
             messages=QUESTION,

@@ -1,0 +1,51 @@
+"""Thoughts on a real model over HTTP: a budget is never exceeded, and an answer always comes."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from tests.server.conftest import Served
+
+QUESTIONS = (
+    "How many legs have three spiders and two ants?",
+    "Tell me a long story about a lighthouse keeper.",
+    "Write the word spider again and again.",
+    "What is 17 * 23? Verify it many times.",
+)
+
+
+@pytest.mark.parametrize("budget", [0, 1, 50, 500])
+@pytest.mark.parametrize("temperature", [0.0, 0.8])
+def test_a_budget_is_never_exceeded_and_the_answer_comes(
+    server: Served, budget: int, temperature: float
+) -> None:
+    for number, question in enumerate(QUESTIONS):
+        body = {
+            "messages": [{"role": "user", "content": question}],
+            "chat_template_kwargs": {"enable_thinking": True},
+            "thinking_token_budget": budget,
+            "temperature": temperature,
+            "max_tokens": 700,
+            "seed": number,
+        }
+        reply = httpx.post(f"{server.url}/v1/chat/completions", json=body, timeout=60).json()
+        choice, usage = reply["choices"][0], reply["usage"]
+        assert usage["completion_tokens_details"]["reasoning_tokens"] <= budget
+        assert choice["stillhouse"]["thinking_end"] in ("natural", "budget", "loop")
+        assert choice["message"]["content"] or choice["finish_reason"] == "stop"
+
+
+@pytest.mark.parametrize("max_tokens", [8, 30, 200])
+def test_a_reply_that_is_cut_off_still_has_an_answer(server: Served, max_tokens: int) -> None:
+    for question in QUESTIONS:
+        body = {
+            "messages": [{"role": "user", "content": question}],
+            "think": True,
+            "temperature": 0,
+            "max_tokens": max_tokens,
+        }
+        reply = httpx.post(f"{server.url}/v1/chat/completions", json=body, timeout=60).json()
+        choice = reply["choices"][0]
+        if choice["finish_reason"] == "length":
+            assert choice["message"]["content"].strip()
