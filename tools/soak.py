@@ -27,7 +27,7 @@ from typing import Any
 import httpx
 import psutil
 
-_ABANDONED = 1 / 3
+_ABANDONED = 0.45  # so that a third leaves before its end comes
 _TEXT = "the spider spins a web of silk and waits in the quiet garden for rain"
 
 

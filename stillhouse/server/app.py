@@ -89,7 +89,7 @@ async def _answer_and_count(request: Request, error: Exception) -> Response:
 async def _answer_http_error(request: Request, error: Exception) -> Response:
     """Unknown paths and methods, in the form of the API that was meant."""
     assert isinstance(error, HTTPException)
-    text = f"{error.detail}: {request.method} {request.url.path[:200]}"
+    text = f"{request.method} {request.url.path[:200]} is not offered here ({error.detail})"
     body: dict[str, Any] = {"error": text}
     if api_of(request.url.path) == "openai":
         body = {

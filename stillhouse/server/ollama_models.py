@@ -98,14 +98,6 @@ async def pull(
     return StreamedResponse(_pulling(name), AsyncExitStack(), NDJSON, {})
 
 
-@router.api_route(
-    "/{other:path}", methods=["GET", "POST", "DELETE", "HEAD"], include_in_schema=False
-)
-async def not_here(other: str) -> Response:
-    """Ollama's other routes change its own store of models."""
-    return JSONResponse({"error": f"/api/{other[:100]} is not offered here"}, 501)
-
-
 class _Told:
     """What a pull says, kept until somebody looks."""
 

@@ -76,7 +76,7 @@ def test_the_page_may_ask_nobody_else() -> None:
 def test_unknown_paths_and_methods_are_errors_of_their_api() -> None:
     assert "error" in get("/v1/nothing", ServerSettings()).json()
     assert get("/v1/chat/completions", ServerSettings()).status_code == 405
-    assert get("/api/blobs/x", ServerSettings()).status_code == 501
+    assert "not offered" in get("/api/blobs/x", ServerSettings()).json()["error"]
 
 
 @pytest.mark.parametrize(

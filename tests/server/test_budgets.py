@@ -16,16 +16,13 @@ QUESTIONS = (
 
 
 @pytest.mark.parametrize("budget", [0, 1, 50, 500])
-@pytest.mark.parametrize("temperature", [0.0, 0.8])
-def test_a_budget_is_never_exceeded_and_the_answer_comes(
-    server: Served, budget: int, temperature: float
-) -> None:
+def test_a_budget_is_never_exceeded_and_the_answer_comes(server: Served, budget: int) -> None:
     for number, question in enumerate(QUESTIONS):
         body = {
             "messages": [{"role": "user", "content": question}],
             "chat_template_kwargs": {"enable_thinking": True},
             "thinking_token_budget": budget,
-            "temperature": temperature,
+            "temperature": 0.8 * (number % 2),
             "max_tokens": 700,
             "seed": number,
         }
