@@ -58,12 +58,11 @@ def serve(
     deterministic: options.Deterministic = False,
 ) -> None:
     """Serve models: OpenAI's and Ollama's APIs, metrics, and a page to chat on."""
-    import asyncio
-
     from stillhouse import hub
     from stillhouse.server.openai_fields import keep_alive_s
     from stillhouse.server.serving import serve as run_server
     from stillhouse.server.settings import ServerSettings
+    from stillhouse.workers.event_loops import run_in_loop
     from stillhouse.workers.messages import ModelSettings
 
     if len(set(models)) < len(models):
@@ -92,7 +91,7 @@ def serve(
         for model in models
     ]
     print(f"loading {models[0]}…", file=sys.stderr)
-    asyncio.run(
+    run_in_loop(
         run_server(
             served,
             settings,

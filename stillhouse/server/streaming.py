@@ -76,6 +76,7 @@ async def or_gone(work: Coroutine[Any, Any, T], receive: Receive) -> T:
 async def batch_or_silence(conversation: Conversation) -> list[Item] | None:
     """What has come; empty at the end; None after so long a silence that a sign of life is due."""
     try:
-        return await asyncio.wait_for(conversation.batch(), PING_S)
+        async with asyncio.timeout(PING_S):  # wait_for would start a task each time
+            return await conversation.batch()
     except TimeoutError:
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +26,7 @@ class ToolCall:
     arguments: str
 
 
-@dataclass(frozen=True, slots=True)
-class Delta:
+class Delta(NamedTuple):  # a tuple, since one for each token goes from process to process
     """A piece that belongs wholly to the thought, to the answer, or is one or more calls.
 
     The text is empty for calls, and only for them. `logprobs` are of tokens of the answer that

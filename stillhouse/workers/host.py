@@ -20,6 +20,7 @@ import psutil
 
 from stillhouse.errors import EngineStopped, StillhouseError
 from stillhouse.llm import LLM, AsyncChatStream, Reply
+from stillhouse.workers.event_loops import run_in_loop
 from stillhouse.workers.messages import (
     Accepted,
     AnswerNow,
@@ -62,7 +63,7 @@ def run_host(connection: Connection, settings: ModelSettings) -> None:
         return
     facts = replace(llm.facts, memory_bytes=_resident_bytes())
     connection.send([Loaded(facts)])
-    asyncio.run(_serve(llm, connection))
+    run_in_loop(_serve(llm, connection))
     os._exit(0)  # the reader may still wait, and the memory goes with the process
 
 

@@ -9,6 +9,7 @@ list, so that a step costs one wake-up however many are answered.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from stillhouse.engine.stats import EngineStats
 from stillhouse.errors import StillhouseError
@@ -100,8 +101,7 @@ class Accepted:
     max_tokens: int  # of thought and answer, in effect
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):  # a tuple, as Delta is: there is one for every token
     """What a token added to one sample."""
 
     id: int
