@@ -247,7 +247,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="qwen2.5-coder:1.5b")
     parser.add_argument("--streams", type=int, default=16)
-    parser.add_argument("--tokens", type=int, default=128, help="of each stream")
+    parser.add_argument("--tokens", type=int, default=256, help="of each stream")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--firsts", type=int, default=30, help="requests timed to the first token")
     parser.add_argument("--threads", type=int)

@@ -194,7 +194,7 @@ def _is_whole(path: str, text: str, *, streamed: bool) -> bool:
     if path.startswith("/api/"):
         return bool(json.loads(text.splitlines()[-1]).get("done"))
     if streamed:
-        return text.endswith("data: [DONE]\n\n") and '"finish_reason": "' in text
+        return text.endswith("data: [DONE]\n\n") and '"finish_reason":"' in text
     return all(choice["finish_reason"] for choice in json.loads(text)["choices"])
 
 

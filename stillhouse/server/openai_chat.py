@@ -144,8 +144,8 @@ class _Writer:
 
     def __init__(self, chat: _Chat) -> None:
         self._chat = chat
-        head = json.dumps(chat.head("chat.completion.chunk"))
-        self._start = f'data: {head[:-1]}, "choices": [{{"index": '
+        head = forms.compact(chat.head("chat.completion.chunk"))
+        self._start = f'data: {head[:-1]},"choices":[{{"index":'
         self._showings = [Showing(chat.thinking) for _ in range(chat.conversation.num_samples)]
         self._num_calls = [0] * chat.conversation.num_samples
 
@@ -179,7 +179,7 @@ class _Writer:
 
     def _shown(self, sample: int, delta: Delta) -> bytes:
         if delta.kind == "answer" and not delta.logprobs:  # nearly all of them: only text to quote
-            return self._raw(sample, f'{{"content": {json.dumps(delta.text)}}}')
+            return self._raw(sample, f'{{"content":{json.dumps(delta.text)}}}')
         logprobs = forms.chat_logprobs(delta.logprobs) if self._chat.has_logprobs else None
         document = forms.delta_of(delta, self._num_calls[sample])
         self._num_calls[sample] += len(delta.tool_calls)
@@ -188,12 +188,12 @@ class _Writer:
     def _event(
         self, sample: int, delta: dict[str, Any], logprobs: dict[str, Any] | None = None
     ) -> bytes:
-        return self._raw(sample, json.dumps(delta), logprobs)
+        return self._raw(sample, forms.compact(delta), logprobs)
 
     def _raw(self, sample: int, delta: str, logprobs: dict[str, Any] | None = None) -> bytes:
-        scores = f', "logprobs": {json.dumps(logprobs)}' if logprobs else ""
-        end = f'{sample}, "delta": {delta}{scores}, "finish_reason": null}}]}}\n\n'
-        return (self._start + end).encode()
+        scores = f',"logprobs":{forms.compact(logprobs)}' if logprobs else ""
+        end = f'{sample},"delta":{delta}{scores},"finish_reason":null}}]}}\n\n'
+        return (self._start + end).encode(errors="replace")
 
 
 async def _streamed(chat: _Chat) -> AsyncGenerator[bytes, None]:

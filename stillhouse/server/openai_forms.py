@@ -120,9 +120,14 @@ def completion_logprobs(tokens: Sequence[TokenLogprob], start_chars: int) -> dic
     }
 
 
+def compact(value: Any) -> str:
+    """JSON without spaces."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
 def event(document: dict[str, Any]) -> bytes:
     """One server-sent event."""
-    return b"data: " + json.dumps(document, ensure_ascii=False).encode(errors="replace") + b"\n\n"
+    return b"data: " + compact(document).encode(errors="replace") + b"\n\n"
 
 
 def _call(call: ToolCall) -> dict[str, Any]:
