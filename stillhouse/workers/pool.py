@@ -94,7 +94,7 @@ class ModelPool:
         if self._is_closing:
             return False
         states = [self._state(slot) for slot in self._slots.values()]
-        return "loaded" in states or "loading" not in states
+        return "loaded" in states or ("idle" in states and "loading" not in states)
 
     @property
     def num_open(self) -> int:
