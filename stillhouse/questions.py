@@ -131,10 +131,15 @@ class Speech:
         return Question(request, reading, stops, () if tools is None else tools.names)
 
     @cached_property
-    def boundary_ids(self) -> frozenset[int]:
-        """Tokens that end a line: where a thought may be closed without cutting a sentence."""
-        ids = range(self.tokenizer.vocab_size)
-        return frozenset(i for i in ids if self.tokenizer.token_bytes(i).endswith(b"\n"))
+    def _plain_ids(self) -> tuple[frozenset[int], frozenset[int]]:
+        """Tokens that end a line, where a thought may be closed without cutting a sentence; and
+        those that show nothing: white space, or no text at all.
+        """
+        texts = [*map(self.tokenizer.token_bytes, range(self.tokenizer.vocab_size))]
+        return (
+            frozenset(i for i, text in enumerate(texts) if text.endswith(b"\n")),
+            frozenset(i for i, text in enumerate(texts) if not text.strip()),
+        )
 
     def _prompt_ids(
         self, chat: Chat | Prompt, tools: Tools | None, options: ChatOptions
@@ -186,6 +191,7 @@ class Speech:
         close_ids = tuple(splitter.close_ids) if close_id is None else (close_id,)
         reserve = _reserve(options, sampling, close_ids, is_open=splitter.in_thought)
         most = sampling.max_tokens if budget is None else min(budget, sampling.max_tokens)
+        boundary_ids, blank_ids = self._plain_ids
         return ThinkingLimit(
             open=splitter.in_thought,
             open_ids=() if open_id is None else (open_id,),
@@ -194,7 +200,8 @@ class Speech:
             view=splitter,
             answer_reserve_tokens=reserve,
             soft_tokens=min(_SOFT_TOKENS, most // 10),
-            boundary_ids=self.boundary_ids,
+            boundary_ids=boundary_ids,
+            blank_ids=blank_ids,
         )
 
 

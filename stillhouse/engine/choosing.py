@@ -1,8 +1,9 @@
 """The next token of a sequence: who has a say in it beside the model, and what it ends.
 
-In this order: a closing tag that is being forced; the constraint, outside of thoughts; penalties;
-the sampler. An answer's constraint is armed by the end of the thought. Where no thought is open at
-the start, it counts from the first token, except that the model may still open a thought with it.
+In this order: a closing tag that is being forced; penalties; the constraint, outside of thoughts;
+an answer that is owed behind a thought, which bars stop ids until it has begun; the sampler. An
+answer's constraint is armed by the end of the thought. Where no thought is open at the start, it
+counts from the first token, except that the model may still open a thought with it.
 """
 
 from __future__ import annotations
@@ -59,6 +60,8 @@ def _choose_id(sequence: Sequence, logits: NDArray[np.float32], sampler: Sampler
         ids = np.flatnonzero(allowed)  # may know fewer tokens than the model has rows
         masked[ids] = logits[ids]
         logits = masked
+    if thought is not None and thought.owes_answer and not params.ignore_eos:
+        logits = _without(logits, params.stop_ids)
     token_id = sampler.sample(logits, params, sequence.rng)
     if constraint is not None and not is_open and token_id not in opening:
         constraint.push(token_id)
@@ -69,6 +72,13 @@ def _choose_id(sequence: Sequence, logits: NDArray[np.float32], sampler: Sampler
         assert forced is not None
         return forced
     return token_id
+
+
+def _without(logits: NDArray[np.float32], ids: frozenset[int]) -> NDArray[np.float32]:
+    """Logits in which these ids cannot be drawn, unless there is nothing else."""
+    others = logits.copy()
+    others[[i for i in ids if i < len(others)]] = -np.inf
+    return others if np.isfinite(others.max()) else logits
 
 
 def _break_loop(sequence: Sequence, token_id: int, *, has_ended: bool) -> FinishReason | None:

@@ -35,7 +35,8 @@ class ThinkingLimit:
 
     A thought also closes while `answer_reserve_tokens` of the request's tokens are left after its
     tag. In the last `soft_tokens` before either limit it closes behind a token of `boundary_ids`,
-    at the end of a line, say, rather than in the middle of a sentence.
+    at the end of a line, say, rather than in the middle of a sentence. Tokens of `blank_ids` show
+    nothing: a reply of nothing else behind its thought is no answer.
     """
 
     open: bool
@@ -46,6 +47,7 @@ class ThinkingLimit:
     answer_reserve_tokens: int = 0
     soft_tokens: int = 0
     boundary_ids: frozenset[int] = frozenset()
+    blank_ids: frozenset[int] = frozenset()
 
     def __post_init__(self) -> None:
         assert self.close_ids
@@ -72,6 +74,7 @@ class ThoughtTracker:
         self._forced_end: ThinkingEnd = "none"  # why the closing tag is being forced
         self._spent = 0
         self._room = room_tokens
+        self._is_unanswered = False  # a thought has ended, and nothing but blanks has followed
         self.is_open = False
         if limit.open:
             self._enter()
@@ -80,6 +83,11 @@ class ThoughtTracker:
     def has_reserve(self) -> bool:
         """Whether an answer is owed: then no stop id may end the sequence inside a thought."""
         return self._limit.answer_reserve_tokens > 0
+
+    @property
+    def owes_answer(self) -> bool:
+        """Whether a thought has ended and no answer has begun: no stop id may end the sequence."""
+        return self._is_unanswered and self.has_reserve
 
     @property
     def end_when_cut(self) -> ThinkingEnd:
@@ -140,6 +148,8 @@ class ThoughtTracker:
                 return False, self._forced_end
             return False, None
         if not self.is_open:
+            if token_id not in self._limit.blank_ids:
+                self._is_unanswered = False
             if self._has_just_seen(self._limit.open_ids):
                 self._enter()
             return False, None
@@ -166,6 +176,7 @@ class ThoughtTracker:
 
     def _leave(self) -> None:
         self.is_open = False
+        self._is_unanswered = True
         self._recent.clear()
 
     def _force_if_spent(self) -> None:

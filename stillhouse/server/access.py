@@ -15,7 +15,8 @@ _OPEN_PATHS = ("/health", "/", "/favicon.ico")
 
 class Access:
     """ASGI middleware. On loopback only local names are answered: a page from elsewhere that had
-    its own name point to this machine (DNS rebinding) gets nothing.
+    its own name point to this machine (DNS rebinding) gets nothing. Pages of other origins get
+    nothing either, unless they were named.
     """
 
     def __init__(self, app: ASGIApp, settings: ServerSettings) -> None:
@@ -41,6 +42,13 @@ class Access:
                 status=403,
                 hint="it listens on this machine only",
             )
+        origin = headers.get("origin", "")
+        if not self._may_call(origin, headers.get("host", "")):
+            return NotAllowed(
+                f"pages of '{origin[:100]}' may not call this server",
+                status=403,
+                hint="allow them with --cors-origin",
+            )
         path = scope["path"]
         if not self._keys or path in _OPEN_PATHS or path.startswith("/web/"):
             return None
@@ -56,6 +64,15 @@ class Access:
             status=401,
             hint="send 'Authorization: Bearer KEY'",
         )
+
+    def _may_call(self, origin: str, host: str) -> bool:
+        """A page can send simple requests to any host, and without this they would be computed,
+        although the page never sees the answer. Only browsers send an Origin.
+        """
+        allowed = self._settings.cors_origins
+        is_page = origin == "null" or origin.startswith(("http://", "https://"))
+        is_ours = origin.partition("://")[2] == host
+        return not is_page or is_ours or origin in allowed or "*" in allowed
 
 
 def _without_port(host: str) -> str:

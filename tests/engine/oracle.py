@@ -31,8 +31,11 @@ class Oracle:
         token_id = self._thought.forced() if self._thought else None
         if token_id is None:
             logits = self._logits_of(np.array(self.history, np.int32))
-            token_id = self._sampler.sample(logits, self._sampling, self._rng)
             thought = self._thought
+            if thought is not None and thought.owes_answer:
+                logits = logits.copy()
+                logits[list(self._sampling.stop_ids)] = -np.inf
+            token_id = self._sampler.sample(logits, self._sampling, self._rng)
             is_owed = thought is not None and thought.is_open and thought.has_reserve
             if thought is not None and is_owed and token_id in self._sampling.stop_ids:
                 thought.close("natural")

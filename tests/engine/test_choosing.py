@@ -80,6 +80,22 @@ def test_a_stop_id_in_a_thought_leads_to_the_answer_that_is_owed() -> None:
     assert ids_of(run(request(thinking=without), [3, STOP, 9])) == [3, STOP]
 
 
+def test_no_stop_id_ends_a_reply_between_its_thought_and_its_answer() -> None:
+    blank = 6
+    limit = ThinkingLimit(
+        True, (), (CLOSE,), answer_reserve_tokens=10, blank_ids=frozenset({blank})
+    )
+    wanted = [3, CLOSE, STOP, blank, STOP, STOP]
+    events = run(request(thinking=limit), wanted)
+    ids = ids_of(events)
+    assert ids[:2] == [3, CLOSE]
+    assert ids[2] != STOP  # the thought has just ended
+    assert ids[-1] == STOP
+    assert any(i not in (blank, STOP) for i in ids[2:])
+    without = ThinkingLimit(True, (OPEN,), (CLOSE,))
+    assert ids_of(run(request(thinking=without), wanted)) == [3, CLOSE, STOP]
+
+
 def test_a_loop_closes_the_thought_and_then_ends_the_answer() -> None:
     limit = ThinkingLimit(True, (OPEN,), (CLOSE,))
     events = run(request(thinking=limit, loops=LoopGuard()), 4)

@@ -84,6 +84,7 @@ class EngineMachine(RuleBasedStateMachine):
             answer_reserve_tokens=reserve,
             soft_tokens=soft,
             boundary_ids=frozenset({4, 5}),
+            blank_ids=frozenset({5, 6}),
         )
         request = Request((*shared.tolist(), *own), sampling, limit)
         oracle = Oracle(request, self.logits_of, self.vocab_size)

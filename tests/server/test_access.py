@@ -67,6 +67,15 @@ def test_other_origins_are_closed_unless_named() -> None:
     assert allowed not in get("/v1/models", named, Origin="https://evil.example").headers
 
 
+def test_pages_of_other_origins_cannot_even_spend_our_time() -> None:
+    for origin in ("https://evil.example", "http://localhost:3000", "null"):
+        assert get("/v1/models", ServerSettings(), Origin=origin).status_code == 403
+    assert get("/v1/models", ServerSettings(), Origin="http://localhost").status_code == 200
+    assert get("/v1/models", ServerSettings(), Origin="app://desktop").status_code == 200
+    everybody = ServerSettings(cors_origins=("*",))
+    assert get("/v1/models", everybody, Origin="https://evil.example").status_code == 200
+
+
 def test_the_page_may_ask_nobody_else() -> None:
     policy = get("/", ServerSettings()).headers["content-security-policy"]
     assert "default-src 'self'" in policy

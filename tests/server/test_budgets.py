@@ -30,7 +30,7 @@ def test_a_budget_is_never_exceeded_and_the_answer_comes(server: Served, budget:
         choice, usage = reply["choices"][0], reply["usage"]
         assert usage["completion_tokens_details"]["reasoning_tokens"] <= budget
         assert choice["stillhouse"]["thinking_end"] in ("natural", "budget", "loop")
-        assert choice["message"]["content"] or choice["finish_reason"] == "stop"
+        assert choice["message"]["content"].strip()
 
 
 @pytest.mark.parametrize("max_tokens", [8, 30, 200])
@@ -43,6 +43,4 @@ def test_a_reply_that_is_cut_off_still_has_an_answer(server: Served, max_tokens:
             "max_tokens": max_tokens,
         }
         reply = httpx.post(f"{server.url}/v1/chat/completions", json=body, timeout=60).json()
-        choice = reply["choices"][0]
-        if choice["finish_reason"] == "length":
-            assert choice["message"]["content"].strip()
+        assert reply["choices"][0]["message"]["content"].strip()

@@ -10,7 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Request, Route, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Page,
+    Request,
+    Route,
+    expect,
+    sync_playwright,
+)
 
 from tests.server.conftest import Served, serving
 
@@ -23,6 +31,8 @@ _ARGUMENTS = [
     "--disable-sync",
 ]
 
+_PATIENCE_MS = 90_000  # a larger model, or a busy machine, may take that long for an answer
+
 OpenPage = Callable[..., Page]
 
 
@@ -32,6 +42,7 @@ def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         if path is None and not Path(playwright.chromium.executable_path).exists():
             pytest.skip("there is no Chromium: 'make browser' or 'playwright install chromium'")
+        expect.set_options(timeout=_PATIENCE_MS)
         launched = playwright.chromium.launch(executable_path=path, args=_ARGUMENTS)
         yield launched
         launched.close()
@@ -63,7 +74,7 @@ def open_page(browser: Browser, page_server: Served) -> Iterator[OpenPage]:
     ) -> Page:
         context = browser.new_context(**{"viewport": {"width": 1200, "height": 780}, **options})
         contexts.append(context)
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(_PATIENCE_MS)
         if kept is not None:
             text = json.dumps(json.dumps(kept))
             context.add_init_script(f"localStorage.setItem('stillhouse.chats', {text})")
