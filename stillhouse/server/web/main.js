@@ -257,7 +257,11 @@ async function reply(chat) {
   drawList();
 }
 function take(message, { choices: [choice], usage, timings }) {
-  if (usage) message.usage = usage;
+  if (usage) {
+    message.usage = usage;
+    // Pieces were counted while it came; one may hold several tokens, or none.
+    message.thoughtTokens = usage.completion_tokens_details?.reasoning_tokens ?? message.thoughtTokens;
+  }
   if (timings) message.timings = timings;
   if (!choice) return;
   const { reasoning_content: thought, content } = choice.delta;

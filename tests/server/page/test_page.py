@@ -16,8 +16,8 @@ Picture = Callable[[Page, str], None]
 QUESTION = "How many legs have three spiders and two ants together?"
 STORY = "Tell me a long story about a spider who learns to count."
 WORKED = (
-    "How many legs have three spiders and two ants together? Write the sum as one LaTeX formula"
-    " between $$ signs, without a code block, then one Python line that computes it."
+    "How many legs have three spiders and two ants together? Give the sum as a LaTeX formula, a"
+    " Markdown table of both animals, and a Python function that computes it."
 )
 RICH = r"""Each spider has $8$ legs and each ant has $6$, so
 
@@ -70,7 +70,10 @@ def test_a_thought_is_shown_live_and_folds_when_the_answer_comes(
     expect(page.locator(".thought:not([open])")).to_be_visible(timeout=60_000)
     expect(page.locator(".answer")).not_to_be_empty()
     expect(page.locator(".figures")).to_contain_text("tok/s")
-    assert page.evaluate("JSON.parse(localStorage['stillhouse.chats'])[0].messages.length") == 2
+    kept = page.evaluate("JSON.parse(localStorage['stillhouse.chats'])[0].messages")
+    assert len(kept) == 2
+    counted = kept[1]["usage"]["completion_tokens_details"]["reasoning_tokens"]
+    expect(page.locator(".thought .quiet")).to_contain_text(f"{counted} tokens")
 
 
 def test_answer_now_ends_the_thought(open_page: OpenPage) -> None:
