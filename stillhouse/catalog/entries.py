@@ -71,10 +71,6 @@ class HubFiles:
     source: str
     conversion: Conversion = Conversion()
 
-    @property
-    def publisher(self) -> str:
-        return self.repo.partition("/")[0]
-
     def is_verified(self, quantization: str) -> bool:
         return quantization in self.verified
 
@@ -89,11 +85,6 @@ class PackageFiles:
     size_bytes: int
     source: str
     conversion: Conversion = Conversion()
-
-    @property
-    def publisher(self) -> str:
-        """Nobody whose recipes differ from llama.cpp's."""
-        return ""
 
     @property
     def quantizations(self) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from stillhouse.models import tensors as tensors_of
 from stillhouse.models.config import ModelConfig
 from stillhouse.models.packed_forms import PackedForm, form_of, pack, rows_columns
 
+
 @dataclass(frozen=True, slots=True)
 class Matrix:
     """A packed matrix: y (rows) = W (rows, columns) x (columns)."""
