@@ -225,5 +225,7 @@ def _conversion(part: dict[str, Any]) -> Conversion:
 
 
 def _scores(entry: dict[str, Any]) -> Scores:
-    known = dict.fromkeys(("aime_2024", "math_500", "gpqa_diamond", "live_code_bench"))
-    return Scores(**(known | entry))
+    return Scores(
+        **{name: entry.get(name) for name in Scores.__slots__ if name != "source"},
+        source=entry["source"],
+    )

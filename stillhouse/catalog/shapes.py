@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 ArchitectureName = Literal["qwen2", "llama", "qwen3", "deepseek2"]
 
@@ -73,9 +73,10 @@ class TokenizerBytes:
     source: str
 
 
-def shape_from(entry: Mapping[str, Any], architecture: str) -> Shape:
+def shape_from(entry: Mapping[str, Any], architecture: ArchitectureName) -> Shape:
     """A ``[model.shape]`` table as a Shape; a missing or an unknown key is our own mistake."""
-    assert architecture in ("qwen2", "llama", "qwen3", "deepseek2"), architecture
+    assert architecture in get_args(ArchitectureName), architecture
+    assert entry["source"]
     figures = {key: value for key, value in entry.items() if key != "source"}
     experts, latent = figures.pop("experts", None), figures.pop("latent", None)
     return Shape(

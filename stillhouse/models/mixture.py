@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from stillhouse.catalog.shapes import Shape
 from stillhouse.encodings import Encoding, by_name
@@ -32,7 +31,8 @@ _SMALLER_BLOCKS = {
 }
 
 
-class Place(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Place:
     """Where a matrix stands: the `index`-th of `count` of its kind as the quantiser walks them."""
 
     shape: Shape
@@ -139,8 +139,9 @@ def _places(
     counts_every_down: bool,
 ) -> dict[str, Place]:
     """Every layer's tensors with their number among those of their kind."""
-    key: Callable[[int], object] = str if layers_by_name else int
-    walk = {layer: step for step, layer in enumerate(sorted(range(shape.num_layers), key=key))}
+    layers = range(shape.num_layers)
+    walked = sorted(layers, key=str) if layers_by_name else layers
+    walk = {layer: step for step, layer in enumerate(walked)}
     in_layers = [name for name in names if name.startswith("blk.")]
     met: dict[str, int] = {}
     places = {}

@@ -283,8 +283,8 @@ MIXTURES: dict[str, Mixture] = {
     "unsloth/IQ4_XS": replace(
         _UPSTREAMS["IQ4_XS"],
         embedding="Q4_K",
-        source="inferred: their IQ4_XS of R1-0528-Qwen3-8B has 19447808 bytes more than llama.cpp's,"
-        " the embeddings' 622329856 numbers at 0.25 bits more",
+        source="inferred: their IQ4_XS of R1-0528-Qwen3-8B has 19447808 bytes more than"
+        " llama.cpp's, the embeddings' 622329856 numbers at 0.25 bits more",
     ),
     **{f"unsloth/DeepSeek-R1-GGUF/{one.name}": one for one in DYNAMIC},
 }
