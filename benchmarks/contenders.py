@@ -47,7 +47,7 @@ def with_gguf(
     What a step reads is taken from the file: OpenVINO lays its weights out anew as it loads them.
     """
     sizes = {name: tensor.num_bytes for name, tensor in checkpoint.tensors.items()}
-    weight_bytes = cost.weight_bytes_per_token(sizes, config)
+    weight_bytes = round(cost.weight_bytes_per_step(sizes, config.shape))
     form = Format("GGUF", weight_bytes, kv_type="bf16", numbers="int8")
     return [
         Contender(
@@ -79,7 +79,7 @@ def with_safetensors(
     gguf: Path, config: ModelConfig, environments: Path, work: Path
 ) -> list[Contender]:
     """vLLM and Stillhouse on checkpoints of the same weights, written to `work` if need be."""
-    layers, head = config.num_layers * cost.layer_weights(config), cost.head_weights(config)
+    layers, head = cost.body_weights(config.shape), cost.head_weights(config.shape)
     forms: dict[Scheme, Format] = {
         "bf16": Format("BF16", 2 * layers + 2 * head, kv_type="bf16", numbers="bf16"),
         "w8a8": Format("INT8 W8A8", layers + 2 * head, kv_type="bf16", numbers="int8"),

@@ -59,7 +59,7 @@ def prefill_tokens_per_s(
 ) -> float | None:
     """One prompt at the limit: weights read once, or its products, whichever takes longer."""
     operations = prompt_tokens * cost.operations_per_token(
-        config, prompt_tokens // 2, with_logits=False
+        config.shape, prompt_tokens // 2, with_logits=False
     )
     return _rate(form, speeds, prompt_tokens, form.weight_bytes, operations)
 
@@ -68,8 +68,8 @@ def decode_tokens_per_s(
     config: ModelConfig, form: Format, speeds: Speeds, users: int, context_tokens: int
 ) -> float | None:
     """A step for all users at the limit: weights once and everyone's KV, or the products."""
-    kv_bytes = users * context_tokens * cost.kv_bytes_per_token(config, form.kv_type)
-    operations = users * cost.operations_per_token(config, context_tokens)
+    kv_bytes = users * context_tokens * cost.kv_bytes_per_token(config.shape, form.kv_type)
+    operations = users * cost.operations_per_token(config.shape, context_tokens)
     return _rate(form, speeds, users, form.weight_bytes + kv_bytes, operations)
 
 

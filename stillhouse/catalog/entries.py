@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
+from stillhouse.catalog.shapes import Shape, TokenizerBytes, shape_from
+
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
@@ -26,6 +28,37 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
+class Scores:
+    """Pass@1 in percent, as the makers publish it; None where they do not."""
+
+    aime_2024: float | None
+    math_500: float | None
+    gpqa_diamond: float | None
+    live_code_bench: float | None
+    source: str
+    mean_thinking_tokens: int | None = None  # a question of the AIME
+    thinking_source: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """How GGUF files were made, as far as it decides their tensors.
+
+    Attributes:
+        imatrix: the quantiser had an importance matrix; some mixtures then choose otherwise.
+        fused_kv_b: deepseek2 as llama.cpp converted it before April 2025, ``attn_kv_b`` in one.
+        separate_head: tied embeddings were written twice, once as ``output.weight``.
+        layers_by_name: the quantiser walked layers as 0, 1, 10, 11, ..., so the ones that get more
+            bits are others.
+    """
+
+    imatrix: bool = False
+    fused_kv_b: bool = False
+    separate_head: bool = False
+    layers_by_name: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class HubFiles:
     """A repository on the hub with one GGUF (or one set of parts) per quantisation."""
 
@@ -36,6 +69,7 @@ class HubFiles:
         str
     ]  # seen in a published listing; the others follow the publisher's pattern
     source: str
+    conversion: Conversion = Conversion()
 
     def is_verified(self, quantization: str) -> bool:
         return quantization in self.verified
@@ -50,6 +84,7 @@ class PackageFiles:
     quantization: str
     size_bytes: int
     source: str
+    conversion: Conversion = Conversion()
 
     @property
     def quantizations(self) -> tuple[str, ...]:
@@ -85,6 +120,9 @@ class Model:
     default_quantization: str
     source: str
     files: tuple[HubFiles | PackageFiles, ...]
+    shape: Shape
+    tokenizer: TokenizerBytes
+    scores: Scores | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -147,6 +185,9 @@ def _model(entry: dict[str, Any]) -> Model:
         default_quantization=entry["default_quantization"],
         source=entry["source"],
         files=(*packaged, *published),
+        shape=shape_from(entry["shape"], entry["architecture"]),
+        tokenizer=TokenizerBytes(**entry["tokenizer"]),
+        scores=_scores(entry["scores"]) if "scores" in entry else None,
     )
     assert model.default_quantization in model.quantizations, model.name
     assert 0 < model.active_parameters <= model.parameters, model.name
@@ -164,6 +205,7 @@ def _hub_files(part: dict[str, Any]) -> HubFiles:
         sizes_bytes={name: round(size) for name, size in sizes.items()},
         verified=frozenset(quantizations) - frozenset(unverified),
         source=part["source"],
+        conversion=_conversion(part),
     )
 
 
@@ -174,4 +216,16 @@ def _package_files(part: dict[str, Any]) -> PackageFiles:
         quantization=part["quantization"],
         size_bytes=part["size_bytes"],
         source=part["source"],
+        conversion=_conversion(part),
+    )
+
+
+def _conversion(part: dict[str, Any]) -> Conversion:
+    return Conversion(**{name: part[name] for name in Conversion.__slots__ if name in part})
+
+
+def _scores(entry: dict[str, Any]) -> Scores:
+    return Scores(
+        **{name: entry.get(name) for name in Scores.__slots__ if name != "source"},
+        source=entry["source"],
     )

@@ -40,7 +40,7 @@ def choose_context(
         tokens, reason = wanted, "as asked"
     if memory_bytes is None:
         return ContextChoice(tokens, reason)
-    token_bytes = kv_bytes_per_token(config, kv_type)
+    token_bytes = kv_bytes_per_token(config.shape, kv_type)
     fitting = max(memory_bytes, 0) // (BLOCK_TOKENS * token_bytes) * BLOCK_TOKENS
     least = tokens if wanted is not None else min(_LEAST_TOKENS, tokens)
     if fitting < least:

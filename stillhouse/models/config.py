@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
+from stillhouse.catalog.shapes import ArchitectureName, Shape
 from stillhouse.errors import BadCheckpoint
 
 RopeKind = Literal["interleaved", "half"]
@@ -28,7 +29,7 @@ class Architecture:
     does llama in folders of safetensors.
     """
 
-    name: str
+    name: ArchitectureName
     rope_kind: RopeKind
     has_qkv_bias: bool = False
     has_qk_norm: bool = False
@@ -83,6 +84,23 @@ class ModelConfig:
     rms_eps: float
     rope: RopeConfig
     tied_embeddings: bool
+
+    @property
+    def shape(self) -> Shape:
+        """What decides the number and sizes of weights, as the catalogue has it for its models."""
+        return Shape(
+            architecture=self.architecture.name,
+            num_layers=self.num_layers,
+            hidden_size=self.hidden_size,
+            num_heads=self.num_heads,
+            num_kv_heads=self.num_kv_heads,
+            head_dim=self.head_dim,
+            ffn_size=self.ffn_size,
+            vocab_size=self.vocab_size,
+            tied_embeddings=self.tied_embeddings,
+            has_qkv_bias=self.architecture.has_qkv_bias,
+            has_qk_norm=self.architecture.has_qk_norm,
+        )
 
     @classmethod
     def from_metadata(

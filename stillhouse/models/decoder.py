@@ -96,7 +96,7 @@ class Decoder:
     def step_bytes(self, context_tokens: int, kv_type: KVType = "bf16") -> int:
         """Bytes read to decode one token: packed weights, an embedding row, and the KV cache."""
         row_bytes = self._embeddings.num_bytes // self.config.vocab_size
-        kv_bytes = context_tokens * kv_bytes_per_token(self.config, kv_type)
+        kv_bytes = context_tokens * kv_bytes_per_token(self.config.shape, kv_type)
         return self._weights.matrix_bytes + row_bytes + kv_bytes
 
     def measure_read_bytes_per_s(self) -> float:

@@ -10,7 +10,7 @@ from stillhouse.models.cost import KVType, kv_bytes_per_token
 
 def bytes_per_block(config: ModelConfig, kv_type: KVType) -> int:
     """Bytes of one block of 32 tokens in all layers."""
-    return BLOCK_TOKENS * kv_bytes_per_token(config, kv_type)
+    return BLOCK_TOKENS * kv_bytes_per_token(config.shape, kv_type)
 
 
 class KVCache:

@@ -13,10 +13,9 @@ from stillhouse.checkpoints import Tensor
 from stillhouse.errors import BadCheckpoint
 from stillhouse.kernels.layouts import PANEL_ROWS, Layout
 from stillhouse.kernels.memory import allocate
+from stillhouse.models import tensors as tensors_of
 from stillhouse.models.config import ModelConfig
 from stillhouse.models.packed_forms import PackedForm, form_of, pack, rows_columns
-
-_ROPE_FACTORS = "rope_freqs.weight"  # Llama 3's, where the file has them
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +92,11 @@ def pack_weights(
     """
     if config.head_dim % 32:
         raise BadCheckpoint(f"heads of {config.head_dim} numbers: they go by 32 here")
-    shapes = expected_matrices(config)
-    checked = shapes | expected_vectors(config)
+    shapes, vector_shapes = tensors_of.matrices(config.shape), tensors_of.vectors(config.shape)
+    checked = shapes | vector_shapes
     checked["token_embd.weight"] = config.vocab_size, config.hidden_size
-    if _ROPE_FACTORS in tensors:
-        checked[_ROPE_FACTORS] = (config.rope.dim // 2,)
+    if tensors_of.ROPE_FACTORS in tensors:
+        checked[tensors_of.ROPE_FACTORS] = (config.rope.dim // 2,)
     for name, shape in checked.items():
         _check(tensors, name, shape)
     plans, start = [], 0
@@ -126,54 +125,10 @@ def pack_weights(
         )
         for plan in plans
     }
-    vectors = {name: tensors[name].decode() for name in expected_vectors(config)}
-    if _ROPE_FACTORS in tensors:
-        vectors[_ROPE_FACTORS] = tensors[_ROPE_FACTORS].decode()
-    return Weights(matrices, vectors, head_name(config), arena)
-
-
-def expected_matrices(config: ModelConfig) -> dict[str, tuple[int, ...]]:
-    """The linear layers of the architecture, by GGUF name: (rows, columns). The head comes last."""
-    query, key = config.num_heads * config.head_dim, config.num_kv_heads * config.head_dim
-    hidden, ffn = config.hidden_size, config.ffn_size
-    parts = {
-        "attn_q": (query, hidden),
-        "attn_k": (key, hidden),
-        "attn_v": (key, hidden),
-        "attn_output": (hidden, query),
-        "ffn_gate": (ffn, hidden),
-        "ffn_up": (ffn, hidden),
-        "ffn_down": (hidden, ffn),
-    }
-    shapes: dict[str, tuple[int, ...]] = {
-        f"blk.{layer}.{part}.weight": shape
-        for layer in range(config.num_layers)
-        for part, shape in parts.items()
-    }
-    shapes[head_name(config)] = (config.vocab_size, hidden)
-    return shapes
-
-
-def expected_vectors(config: ModelConfig) -> dict[str, tuple[int, ...]]:
-    """Norms and biases of the architecture, by GGUF name."""
-    query, key = config.num_heads * config.head_dim, config.num_kv_heads * config.head_dim
-    parts = {"attn_norm.weight": config.hidden_size, "ffn_norm.weight": config.hidden_size}
-    if config.architecture.has_qkv_bias:
-        parts |= {"attn_q.bias": query, "attn_k.bias": key, "attn_v.bias": key}
-    if config.architecture.has_qk_norm:
-        parts |= {"attn_q_norm.weight": config.head_dim, "attn_k_norm.weight": config.head_dim}
-    shapes: dict[str, tuple[int, ...]] = {
-        f"blk.{layer}.{part}": (size,)
-        for layer in range(config.num_layers)
-        for part, size in parts.items()
-    }
-    shapes["output_norm.weight"] = (config.hidden_size,)
-    return shapes
-
-
-def head_name(config: ModelConfig) -> str:
-    """The matrix that makes logits: the embedding table where the two are tied."""
-    return "token_embd.weight" if config.tied_embeddings else "output.weight"
+    vectors = {name: tensors[name].decode() for name in vector_shapes}
+    if tensors_of.ROPE_FACTORS in tensors:
+        vectors[tensors_of.ROPE_FACTORS] = tensors[tensors_of.ROPE_FACTORS].decode()
+    return Weights(matrices, vectors, tensors_of.head_name(config.shape), arena)
 
 
 def _check(tensors: Mapping[str, Tensor], name: str, shape: Sequence[int]) -> None:

