@@ -1,4 +1,4 @@
-"""Facts as data: models and where they are published, devices, and what has been claimed of both."""
+"""Facts as data: models, their shapes and files, devices, and what has been claimed of both."""
 
 from stillhouse.catalog.device_lookup import find_device
 from stillhouse.catalog.devices import (
@@ -8,37 +8,52 @@ from stillhouse.catalog.devices import (
     System,
     Vendor,
     WholeSystem,
-    devices,
+    known_devices,
     not_products,
     whole_systems,
 )
 from stillhouse.catalog.entries import Conversion, HubFiles, Model, PackageFiles, Sampling, Scores
+from stillhouse.catalog.fits import FitClaim, SizeClaim, Verdict, fit_claims, size_claims
 from stillhouse.catalog.lookup import Found, find, models, sampling_for
+from stillhouse.catalog.quality import Recovery, TextFit, recoveries, recovery_for, text_fits
 from stillhouse.catalog.shapes import Experts, LatentAttention, Shape, TokenizerBytes
+from stillhouse.catalog.speeds import Speed, published_speeds
 
 __all__ = [
     "Conversion",
     "Device",
     "Experts",
+    "FitClaim",
     "Found",
     "HubFiles",
     "LatentAttention",
     "Model",
     "NotAProduct",
     "PackageFiles",
+    "Recovery",
     "Sampling",
     "Scores",
     "Segment",
     "Shape",
+    "SizeClaim",
+    "Speed",
     "System",
+    "TextFit",
     "TokenizerBytes",
     "Vendor",
+    "Verdict",
     "WholeSystem",
-    "devices",
     "find",
     "find_device",
+    "fit_claims",
+    "known_devices",
     "models",
     "not_products",
+    "published_speeds",
+    "recoveries",
+    "recovery_for",
     "sampling_for",
+    "size_claims",
+    "text_fits",
     "whole_systems",
 ]

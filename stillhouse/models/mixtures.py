@@ -111,7 +111,8 @@ def _large(*rules: Rule) -> tuple[Rule, ...]:
 def _plain(
     name: str, base: str, *rules: Rule, embedding: str | None = None, head: str = "Q6_K"
 ) -> Mixture:
-    """A mixture of upstream's, without the tiny ones."""
+    """A mixture of upstream's, but for the tiny ones, which have rules of their own."""
+    # A base that a 70B raises for attention's values needs a rule for `_large` to raise.
     values = () if base not in ("Q3_K", "Q4_K") else (Rule("attn_v", base),)
     all_rules = (*_EIGHT_EXPERTS, *_large(*rules, *values))
     return Mixture(name, base, all_rules, head, embedding, _UPSTREAM)

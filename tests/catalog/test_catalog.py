@@ -23,6 +23,38 @@ def test_every_figure_has_a_source(model: catalog.Model) -> None:
     assert model.source
     for files in model.files:
         assert files.source
+    assert model.tokenizer.source
+    assert model.scores is None or model.scores.source
+
+
+@pytest.mark.parametrize("model", catalog.models(), ids=lambda model: model.name)
+def test_every_shape_is_of_its_models_architecture(model: catalog.Model) -> None:
+    shape = model.shape
+    assert shape.architecture == model.architecture
+    assert shape.num_heads % shape.num_kv_heads == 0
+    assert (shape.architecture == "deepseek2") == (shape.latent is not None)
+    assert (shape.experts is not None) == (model.active_parameters < model.parameters)
+
+
+@pytest.mark.parametrize("model", catalog.models(), ids=lambda model: model.name)
+def test_reasoning_models_have_published_scores(model: catalog.Model) -> None:
+    assert (model.scores is not None) == model.reasoning
+    if model.scores is not None:
+        named = (
+            model.scores.aime_2024,
+            model.scores.math_500,
+            model.scores.gpqa_diamond,
+            model.scores.live_code_bench,
+        )
+        assert all(score is None or 10 < score < 100 for score in named)
+        assert (model.scores.mean_thinking_tokens is None) == (model.scores.thinking_source is None)
+
+
+def test_the_revised_r1_thinks_almost_twice_as_long() -> None:
+    before, after = (catalog.find(name).model.scores for name in ("r1-671b", "r1-0528-671b"))
+    assert before is not None
+    assert after is not None
+    assert (before.mean_thinking_tokens, after.mean_thinking_tokens) == (12_000, 23_000)
 
 
 @pytest.mark.parametrize("model", catalog.models(), ids=lambda model: model.name)

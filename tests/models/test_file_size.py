@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from stillhouse.checkpoints.gguf_header import GgufHeader, read_header
 from stillhouse.errors import ModelNotFound, Offline, UsageError
 from stillhouse.models.dynamic_mixtures import UNPUBLISHED
 from stillhouse.models.file_size import SizedFile, predicted_file, sized_file
+from stillhouse.models.mixture import Rule
 from stillhouse.models.mixtures import mixture
 
 GIB = 1 << 30
@@ -117,6 +119,20 @@ def test_what_nobody_described_is_not_predicted_but_explained(row: Row) -> None:
     assert caught.value.hint == UNPUBLISHED[row.repo]
 
 
+def test_all_that_is_published_can_be_predicted_but_for_these() -> None:
+    unknown = set()
+    for model in catalog.models():
+        for files in model.files:
+            for quantization in files.quantizations:
+                try:
+                    predicted_file(model, quantization, files)
+                except UsageError:
+                    unknown.add((Row(model, files, quantization, 0).repo, quantization))
+    others = {(repo, name) for repo, name in unknown if repo not in UNPUBLISHED}
+    assert others == {("unsloth/DeepSeek-R1-GGUF", "Q2_K_XS")}  # no llama.cpp mixture, no list
+    assert all(name.startswith("UD-") for _, name in unknown - others)
+
+
 @pytest.mark.parametrize(
     ("quantization", "gib"),
     [("UD-IQ1_S", 131), ("UD-IQ1_M", 158), ("UD-IQ2_XXS", 183), ("UD-Q2_K_XL", 212)],
@@ -167,7 +183,7 @@ def test_sizes_that_guides_round_to_two_digits_are_right_to_2_percent(
     ("name", "quantization", "claimed", "real"),
     [
         ("r1-distill-llama-8b", "Q4_K_M", 5.2, 4.92),  # the tag of 5.2 GB is the Qwen3-8B
-        ("r1-0528-qwen3-8b", "Q4_K_M", 5.2, 5.03),  # a file that keeps 36 tensors at F16
+        ("r1-0528-qwen3-8b", "Q4_K_M", 5.2, 5.03),  # Ollama's own mixture: see the next test
         ("r1-distill-qwen-14b", "Q8_0", 15, 15.70),
         ("r1-distill-qwen-14b", "Q2_K", 5.5, 5.77),
     ],
@@ -178,6 +194,41 @@ def test_figures_of_guides_that_are_wrong_by_more_than_2_percent(
     size = predicted(name, quantization).total_bytes / 1e9
     assert size == pytest.approx(real, abs=0.006)
     assert abs(size / claimed - 1) > 0.02
+
+
+def test_ollamas_8b_of_5_2_gb_keeps_values_at_f16() -> None:
+    """What llama.cpp prints of it: https://github.com/intel/ipex-llm/issues/13301."""
+    model = catalog.find("r1-0528-qwen3-8b").model
+    base = mixture("Q4_K_M")
+    ollamas = replace(base, rules=(Rule("attn_v", "F16"), *base.rules))
+    file = sized_file(model.shape, ollamas, model.tokenizer.metadata_bytes, catalog.Conversion())
+    formats = Counter(tensor.encoding.name for tensor in file.tensors)
+    assert formats == {"F32": 145, "F16": 36, "Q4_K": 199, "Q6_K": 19}
+    assert file.tensor_bytes / GIB == pytest.approx(4.86, abs=0.005)
+    assert file.bits_per_weight == pytest.approx(5.10, abs=0.005)
+    assert file.total_bytes / 1e9 == pytest.approx(5.2, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("quantization", "gigabytes"),
+    [
+        ("Q8_0", 713.29),
+        ("Q6_K", 550.80),
+        ("Q5_K_M", 475.40),
+        ("Q5_K_S", 461.81),
+        ("Q4_1", 419.94),
+        ("Q4_K_M", 404.43),
+    ],
+)
+def test_the_671bs_shape_has_the_sizes_published_for_v3(
+    quantization: str, gigabytes: float
+) -> None:
+    """DeepSeek-V3-0324, of the same shape: bartowski's list, made before the latent was split."""
+    model = catalog.find("r1-671b").model
+    made = catalog.Conversion(imatrix=True, fused_kv_b=True)
+    recipe = mixture(quantization)
+    file = sized_file(model.shape, recipe, model.tokenizer.metadata_bytes, made)
+    assert file.total_bytes / 1e9 == pytest.approx(gigabytes, abs=0.0051)
 
 
 @pytest.mark.parametrize(

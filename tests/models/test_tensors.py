@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
 
 import pytest
 
@@ -55,3 +57,10 @@ def test_a_tied_model_has_one_table() -> None:
     assert "output.weight" not in tensor_shapes(shape)
     untied = dataclasses.replace(shape, tied_embeddings=False)
     assert parameters(untied) - parameters(shape) == shape.vocab_size * shape.hidden_size
+
+
+def test_planning_imports_neither_numba_nor_kernels() -> None:
+    planning = "import stillhouse.models.cost, stillhouse.models.file_size"
+    planning += ", stillhouse.models.folder_size, sys"
+    check = "assert not {'numba', 'stillhouse.kernels'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", f"{planning}; {check}"], check=True)
