@@ -13,7 +13,7 @@ from stillhouse.catalog.devices import (
     Device,
     System,
     WholeSystem,
-    devices,
+    known_devices,
     not_products,
     unnamed_device,
     whole_systems,
@@ -56,7 +56,7 @@ def find_device(text: str) -> System:
 @cache
 def _by_key() -> Mapping[str, tuple[Device, ...]]:
     found: dict[str, list[Device]] = {}
-    for device in devices():
+    for device in known_devices():
         for name in device.names:
             same = found.setdefault(_key_of(name), [])
             if device not in same:
@@ -174,7 +174,7 @@ def _close_names(asked: DeviceText) -> list[str]:
     """Up to three names: those that share a model's number, are spelled alike, or share a word."""
     names: dict[str, str] = {}  # of each key, the name to offer
     overlaps: list[tuple[int, int, str]] = []
-    everything: list[Device | WholeSystem] = [*devices(), *whole_systems()]
+    everything: list[Device | WholeSystem] = [*known_devices(), *whole_systems()]
     for one in everything:
         for name in one.names:
             names.setdefault(_key_of(name), one.name)

@@ -149,7 +149,7 @@ class NotAProduct:
 
 
 @cache
-def devices() -> tuple[Device, ...]:
+def known_devices() -> tuple[Device, ...]:
     """Every device of the catalogue, in the order of the file."""
     document = _document()
     texts = document["source_texts"]
@@ -161,7 +161,7 @@ def devices() -> tuple[Device, ...]:
 @cache
 def whole_systems() -> tuple[WholeSystem, ...]:
     """The machines that have a name of their own."""
-    by_name = {device.name: device for device in devices()}
+    by_name = {device.name: device for device in known_devices()}
     return tuple(
         WholeSystem(
             name=entry["name"],
