@@ -21,6 +21,7 @@ from numba import njit
 
 from stillhouse.kernels import simd
 from stillhouse.kernels.compiler import NJIT_OPTIONS
+from stillhouse.kernels.layouts import quantized_sections
 from stillhouse.kernels.memory import allocate
 from stillhouse.kernels.team import share
 
@@ -55,14 +56,8 @@ class QuantizedBuffer:
     """Memory for up to ``max_rows`` rows of ``columns`` columns, with a scale for each ``span``."""
 
     def __init__(self, max_rows: int, columns: int, span: int) -> None:
-        sizes = [
-            max_rows * columns,
-            max_rows * (columns // span) * 4,
-            max_rows * (columns // 16) * 4,
-            max_rows * (columns // 32) * 4,
-            max_rows * (columns // 32) * 2,
-        ]
-        starts = np.cumsum([0] + [-(-size // 64) * 64 for size in sizes])
+        sizes = quantized_sections(max_rows, columns, span)
+        starts = np.cumsum((0, *sizes))
         self._memory = allocate(int(starts[-1]))
         base = int(self._memory.ctypes.data)
         self.rows = QuantizedRows(*(base + int(start) for start in starts[:-1]))

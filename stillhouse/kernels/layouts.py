@@ -29,6 +29,8 @@ PANEL_ROWS = 16
 CHUNK = 32
 WHOLE_ROW = 0
 """A span of all columns: a panel is then one record, scales and offsets before its chunks."""
+VALUE_BYTES = {"F32": 4, "F16": 2, "BF16": 2}
+"""Bytes of a weight that is kept as a float, by encoding."""
 NONLINEAR = 9  # a code form: 4 bits number one of sixteen values
 
 
@@ -181,3 +183,16 @@ BY_ENCODING: dict[str, Layout] = {
 """Encodings with a layout of their own; any other quantised one is packed as WIDE, exactly but
 larger.
 """
+
+
+def quantized_sections(rows: int, columns: int, span: int) -> tuple[int, ...]:
+    """Bytes of quantised activations, a scale for each ``span`` columns, part by part: codes,
+    scales, sums of 16 and of 32 codes, split sums. Each part begins on a cache line.
+    """
+    sizes = (columns, columns // span * 4, columns // 16 * 4, columns // 32 * 4, columns // 32 * 2)
+    return tuple(-(-rows * size // 64) * 64 for size in sizes)
+
+
+def quantized_bytes(rows: int, columns: int, span: int) -> int:
+    """All of those parts."""
+    return sum(quantized_sections(rows, columns, span))

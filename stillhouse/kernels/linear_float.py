@@ -14,10 +14,10 @@ from numba import njit
 from stillhouse.kernels import simd
 from stillhouse.kernels.blocks import block_fma, block_of, block_store
 from stillhouse.kernels.compiler import NJIT_OPTIONS
+from stillhouse.kernels.layouts import VALUE_BYTES
 from stillhouse.kernels.team import share
 
 FLOAT_KINDS = {"F32": 0, "F16": 1, "BF16": 2}
-VALUE_BYTES = {"F32": 4, "F16": 2, "BF16": 2}
 _ROWS = 8
 
 

@@ -15,15 +15,13 @@ from stillhouse.kernels.layouts import WHOLE_ROW
 from stillhouse.kernels.memory import allocate
 from stillhouse.models.batch import BLOCK_TOKENS, Batch
 from stillhouse.models.config import ModelConfig
+from stillhouse.models.footprint import STEP_ROWS
 from stillhouse.models.weights import Matrix, Weights
-
-MAX_ROWS = 512
-"""Rows of one step. More would only take memory: the matrices are read once for all of them."""
 
 
 def rows_of(columns: int) -> npt.NDArray[np.float32]:
-    """float32 (MAX_ROWS, columns); a page takes memory only once it is written."""
-    return allocate(MAX_ROWS * columns * 4).view(np.float32).reshape(MAX_ROWS, columns)
+    """float32 (STEP_ROWS, columns); a page takes memory only once it is written."""
+    return allocate(STEP_ROWS * columns * 4).view(np.float32).reshape(STEP_ROWS, columns)
 
 
 def address_of(array: npt.NDArray[Any]) -> int:
@@ -38,11 +36,11 @@ class LinearInput:
         self.values = rows_of(columns)
         layouts = {matrix.layout for matrix in readers if matrix.layout is not None}
         self._buffers = {
-            span: QuantizedBuffer(MAX_ROWS, columns, columns if span == WHOLE_ROW else span)
+            span: QuantizedBuffer(STEP_ROWS, columns, columns if span == WHOLE_ROW else span)
             for span in {layout.span for layout in layouts}
         }
         reads_bf16 = tiles and any(map(linear.has_tiles, layouts))
-        self._bf16 = allocate(MAX_ROWS * columns * 2) if reads_bf16 else None
+        self._bf16 = allocate(STEP_ROWS * columns * 2) if reads_bf16 else None
 
     @property
     def address(self) -> int:
@@ -86,10 +84,13 @@ class StepBuffers:
         self.tile_configuration = amx.configuration()
 
         self.rows, self.output_rows = np.zeros(1, np.int64), np.zeros(1, np.int64)
-        self.positions, self.sequences = np.zeros(MAX_ROWS, np.int32), np.zeros(MAX_ROWS, np.int32)
+        self.positions, self.sequences = (
+            np.zeros(STEP_ROWS, np.int32),
+            np.zeros(STEP_ROWS, np.int32),
+        )
         self.table_width = -(-config.context_length // BLOCK_TOKENS)
-        tables = allocate(MAX_ROWS * self.table_width * 4).view(np.int32)
-        self.tables = tables.reshape(MAX_ROWS, self.table_width)
+        tables = allocate(STEP_ROWS * self.table_width * 4).view(np.int32)
+        self.tables = tables.reshape(STEP_ROWS, self.table_width)
 
         group = config.num_heads // config.num_kv_heads
         head_dim, context = config.head_dim, config.context_length

@@ -16,9 +16,10 @@ from stillhouse.kernels.compiler import KernelCompiler
 from stillhouse.kernels.isa import Isa
 from stillhouse.kernels.team import Program, Team
 from stillhouse.models.batch import Batch
-from stillhouse.models.buffers import MAX_ROWS, StepBuffers
+from stillhouse.models.buffers import StepBuffers
 from stillhouse.models.config import ModelConfig
 from stillhouse.models.cost import KVType, kv_bytes_per_token
+from stillhouse.models.footprint import STEP_ROWS
 from stillhouse.models.kv import KVCache
 from stillhouse.models.program import ProgramBuilder
 from stillhouse.models.rope import RopeTable
@@ -79,7 +80,7 @@ class Decoder:
     def forward(self, batch: Batch, kv: KVCache) -> npt.NDArray[np.float32]:
         """Logits, float32 (len(batch.logit_rows), vocab): a view, valid until the next call."""
         rows, outputs = len(batch.token_ids), len(batch.logit_rows)
-        assert 0 < rows <= MAX_ROWS, f"{rows} rows in one step, and the limit is {MAX_ROWS}"
+        assert 0 < rows <= STEP_ROWS, f"{rows} rows in one step, and the limit is {STEP_ROWS}"
         body = self._bodies.get(kv)
         if body is None:
             body = self._programs(partial(self._builder.body, kv))

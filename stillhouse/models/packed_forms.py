@@ -13,8 +13,17 @@ from stillhouse.checkpoints import CompressedTensor, EncodedTensor, Tensor
 from stillhouse.encodings.plain import bf16_bits
 from stillhouse.errors import BadCheckpoint
 from stillhouse.kernels import linear_float8, linear_row, packing_groups
-from stillhouse.kernels.layouts import B4, B4F, B4MF, B8, C8, PANEL_ROWS, WIDE, Layout
-from stillhouse.kernels.linear_float import VALUE_BYTES
+from stillhouse.kernels.layouts import (
+    B4,
+    B4F,
+    B4MF,
+    B8,
+    C8,
+    PANEL_ROWS,
+    VALUE_BYTES,
+    WIDE,
+    Layout,
+)
 from stillhouse.kernels.packing import layout_for, pack_panels
 
 Bytes = npt.NDArray[np.uint8]

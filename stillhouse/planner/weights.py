@@ -1,0 +1,95 @@
+"""The weights that a plan is about: of a file that is here, or predicted before it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from stillhouse.catalog import Model, Shape
+from stillhouse.encodings import Encoding
+from stillhouse.errors import UsageError
+from stillhouse.models.file_size import predicted_file
+from stillhouse.models.folder_size import SCHEMES, folder_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """A model in a quantisation: bytes of each tensor, and where that is known from.
+
+    `encodings` is empty for folders of safetensors, whose tensors are one entry here: `*`.
+    """
+
+    model: str  # the reference to run it by
+    title: str
+    quantization: str
+    shape: Shape
+    tensor_bytes: Mapping[str, int]
+    encodings: Mapping[str, Encoding]
+    file_bytes: int
+    source: str
+
+    @property
+    def is_folder(self) -> bool:
+        """Safetensors, which vLLM serves, and not a GGUF file."""
+        return not self.encodings
+
+    @property
+    def total_bytes(self) -> int:
+        return sum(self.tensor_bytes.values())
+
+    @property
+    def embedding_bytes(self) -> int:
+        """Of the table that a token's row is looked up in; 0 where the head needs it too."""
+        if self.shape.tied_embeddings:
+            return 0
+        if self.is_folder:
+            return 2 * self.shape.vocab_size * self.shape.hidden_size
+        return self.tensor_bytes["token_embd.weight"]
+
+
+def predicted_weights(model: Model, quantization: str) -> Weights:
+    """A file of the catalogue's, tensor by tensor, or a folder in a scheme of compressed-tensors.
+
+    Raises UsageError for a quantisation that nobody has described.
+    """
+    wanted = quantization.upper()
+    if wanted in SCHEMES and wanted != "BF16":
+        size = folder_bytes(model.shape, wanted)
+        return Weights(
+            model.name,
+            model.title,
+            wanted,
+            model.shape,
+            {"*": size},
+            {},
+            size,
+            f"predicted: its shapes in {wanted}",
+        )
+    file = predicted_file(model, wanted)
+    published = next(
+        (part.sizes_bytes[wanted] for part in model.files if wanted in part.sizes_bytes), None
+    )
+    source = "predicted from its shapes and the mixture"
+    if published is not None:
+        source += f"; published as {published / 1e9:.2f} GB"
+    return Weights(
+        f"{model.name}:{wanted.lower()}",
+        model.title,
+        wanted,
+        model.shape,
+        file.sizes(),
+        {tensor.name: tensor.encoding for tensor in file.tensors},
+        file.total_bytes,
+        source,
+    )
+
+
+def quantizations_of(model: Model) -> tuple[str, ...]:
+    """Those that are published and described, the largest first."""
+    found = []
+    for name in model.quantizations:
+        try:
+            found.append((predicted_file(model, name).total_bytes, name))
+        except UsageError:
+            continue
+    return tuple(name for _, name in sorted(found, reverse=True))
