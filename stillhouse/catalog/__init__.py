@@ -12,6 +12,7 @@ from stillhouse.catalog.devices import (
     not_products,
     whole_systems,
 )
+from stillhouse.catalog.efficiencies import Efficiency, efficiencies, efficiency_for
 from stillhouse.catalog.entries import Conversion, HubFiles, Model, PackageFiles, Sampling, Scores
 from stillhouse.catalog.fits import FitClaim, SizeClaim, Verdict, fit_claims, size_claims
 from stillhouse.catalog.lookup import Found, find, models, sampling_for
@@ -22,6 +23,7 @@ from stillhouse.catalog.speeds import Speed, published_speeds
 __all__ = [
     "Conversion",
     "Device",
+    "Efficiency",
     "Experts",
     "FitClaim",
     "Found",
@@ -43,6 +45,8 @@ __all__ = [
     "Vendor",
     "Verdict",
     "WholeSystem",
+    "efficiencies",
+    "efficiency_for",
     "find",
     "find_device",
     "fit_claims",

@@ -19,9 +19,11 @@ MIB = 1 << 20
 
 # This engine's process with a model of any size: CPython, numpy, numba with LLVM, the libraries,
 # compiled kernels, the threads (benchmarks/planner.py measures it anew).
-_PROCESS_BYTES = 172_000_000
+_PROCESS_BYTES = 178_000_000
+# What the process takes more once it has answered: sampling, threads, pages of the embeddings.
+_WORKING_BYTES = 40_000_000
 # Strings and ids of the vocabulary, for each token: in the tokenizer, the template and the masks.
-_TOKEN_OBJECT_BYTES = 880
+_TOKEN_OBJECT_BYTES = 620
 
 # llama.cpp makes the logits of a micro-batch of 512 at once, and its masks go over the context in
 # steps of 256 tokens (src/llama-context.cpp, src/llama-kv-cache.cpp).
@@ -140,6 +142,9 @@ def _process(tokens: int) -> Part:
         "process",
         [
             Part("runtime", _PROCESS_BYTES, "Python, libraries, compiled kernels; measured"),
+            Part(
+                "working", _WORKING_BYTES, "sampling, threads, what is read of the file; measured"
+            ),
             Part("vocabulary", words, f"{tokens} tokens x {_TOKEN_OBJECT_BYTES} B; measured"),
         ],
     )
