@@ -54,7 +54,12 @@ SCHEMES: Mapping[str, Scheme] = {
 
 
 def folder_bytes(shape: Shape, scheme_name: str) -> int:
-    """Bytes of all tensors of a model's safetensors.
+    """Bytes of all tensors of a model's safetensors. Raises UsageError for an unknown scheme."""
+    return sum(folder_tensors(shape, scheme_name).values())
+
+
+def folder_tensors(shape: Shape, scheme_name: str) -> dict[str, int]:
+    """Bytes of each tensor, scales and all, by the name that it has in a GGUF file.
 
     Routers stay BF16, and an expert is a matrix like any other. A latent's way up is one matrix,
     as in the makers' own files. Raises UsageError for an unknown scheme.
@@ -69,11 +74,13 @@ def folder_bytes(shape: Shape, scheme_name: str) -> int:
         for name, sizes in matrices(shape, fused_kv_b=True).items()
         if name != head_name(shape) and "ffn_gate_inp" not in name
     }
-    total = 0
+    found: dict[str, int] = {}
     for name, sizes in tensor_shapes(shape, fused_kv_b=True).items():
+        if name == ROPE_FACTORS:
+            continue
         if name not in quantised or scheme.name == "BF16":
-            total += 0 if name == ROPE_FACTORS else _BF16_BYTES * prod(sizes)
+            found[name] = _BF16_BYTES * prod(sizes)
             continue
         *experts, rows, columns = sizes
-        total += prod(experts) * scheme.matrix_bytes(rows, columns)
-    return total
+        found[name] = prod(experts) * scheme.matrix_bytes(rows, columns)
+    return found

@@ -67,7 +67,7 @@ def place(
 def layer_bytes(weights: Weights) -> list[int]:
     """Weights of each layer; the head and what belongs to none are not in it."""
     layers = weights.shape.num_layers
-    if weights.is_folder:
+    if "*" in weights.tensor_bytes:
         body = weights.total_bytes - 2 * weights.embedding_bytes
         return [body // layers] * layers
     found = [0] * layers

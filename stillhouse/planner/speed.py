@@ -93,7 +93,7 @@ def speed(
 def step_bytes(weights: Weights, users: int, context_tokens: int, kv_type: PlannedKVType) -> float:
     """Bytes that a step for so many users reads, each with so long a context."""
     kv_bytes = users * context_tokens * cost.kv_bytes_per_token(weights.shape, kv_type)
-    if weights.is_folder:
+    if "*" in weights.tensor_bytes:
         return weights.total_bytes - weights.embedding_bytes + float(kv_bytes)
     read = cost.weight_bytes_per_step(weights.tensor_bytes, weights.shape, tokens=users)
     return read + kv_bytes

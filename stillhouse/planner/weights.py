@@ -9,14 +9,15 @@ from stillhouse.catalog import Model, Shape
 from stillhouse.encodings import Encoding
 from stillhouse.errors import UsageError
 from stillhouse.models.file_size import predicted_file
-from stillhouse.models.folder_size import SCHEMES, folder_bytes
+from stillhouse.models.folder_size import SCHEMES, folder_tensors
 
 
 @dataclass(frozen=True, slots=True)
 class Weights:
     """A model in a quantisation: bytes of each tensor, and where that is known from.
 
-    `encodings` is empty for folders of safetensors, whose tensors are one entry here: `*`.
+    `encodings` is empty for folders of safetensors. Where only the size of a whole file is known,
+    it is one entry, `*`.
     """
 
     model: str  # the reference to run it by
@@ -42,7 +43,7 @@ class Weights:
         """Of the table that a token's row is looked up in; 0 where the head needs it too."""
         if self.shape.tied_embeddings:
             return 0
-        if self.is_folder:
+        if "*" in self.tensor_bytes:
             return 2 * self.shape.vocab_size * self.shape.hidden_size
         return self.tensor_bytes["token_embd.weight"]
 
@@ -54,15 +55,15 @@ def predicted_weights(model: Model, quantization: str) -> Weights:
     """
     wanted = quantization.upper()
     if wanted in SCHEMES and wanted != "BF16":
-        size = folder_bytes(model.shape, wanted)
+        tensors = folder_tensors(model.shape, wanted)
         return Weights(
             model.name,
             model.title,
             wanted,
             model.shape,
-            {"*": size},
+            tensors,
             {},
-            size,
+            sum(tensors.values()),
             f"predicted: its shapes in {wanted}",
         )
     file = predicted_file(model, wanted)
