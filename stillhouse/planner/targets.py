@@ -56,6 +56,7 @@ def target_of(system: System, *, ram_bytes: int | None = None) -> Target:
     """A system of the catalogue, with the engine that people run there."""
     device = system.device
     is_processor = device.vendor == "cpu"
+    sockets = system.count if is_processor else 1  # read and multiply together, on shared memory
     ram = ram_bytes if ram_bytes is not None else system.ram_bytes
     if device.shares_memory:
         ram = None
@@ -64,11 +65,13 @@ def target_of(system: System, *, ram_bytes: int | None = None) -> Target:
         engine="llama.cpp",
         kind=device.segment,
         count=1 if is_processor else system.count,
-        memory_bytes=(system.count if is_processor else 1) * system.usable_memory_bytes,
+        memory_bytes=sockets * system.usable_memory_bytes,
         memory_note=system.usable_memory_reason,
         ram_bytes=ram,
-        read_bytes_per_s=(system.count if is_processor else 1) * device.bandwidth_bytes_per_s,
-        operations_per_s=None if device.fp16_tflops is None else device.fp16_tflops * _TERA,
+        read_bytes_per_s=sockets * device.bandwidth_bytes_per_s,
+        operations_per_s=(
+            None if device.fp16_tflops is None else sockets * device.fp16_tflops * _TERA
+        ),
         ram_bytes_per_s=None if ram is None else _USUAL_RAM_BYTES_PER_S,
         power_w=None if device.power_w is None else float(device.power_w * system.count),
         price_usd=None if device.price_usd is None else float(device.price_usd * system.count),
