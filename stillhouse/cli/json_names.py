@@ -23,7 +23,10 @@ DOCUMENTS: Mapping[str, Mapping[str, str]] = {
         "isa_level": "which kernels run here: `portable`, `avx2`, `avx512-vnni`",
         "threads": "used for the measurement",
         "read_bandwidth_bytes_per_s": "memory read, measured now",
-        "accelerators": "a list of what the makers' tools find; none is used",
+        "int8_operations_per_s": "products of int8 that it makes, measured now; null where the "
+        "peak is not known; kept for `still plan`",
+        "accelerators": "a list of what the makers' tools find; `still plan` plans for them, this "
+        "engine does not use them",
         "kernel_cache": "folder of the compiled kernels",
         "kernels": "{format, or scheme of folders: the kernel that serves it here}",
     },
@@ -63,6 +66,24 @@ DOCUMENTS: Mapping[str, Mapping[str, str]] = {
     "rm": {
         "reference": "the model's full name",
         "freed_bytes": "on disk",
+    },
+    "plan": {
+        "device": "`name`, `engine`, `count`, `memory_bytes` (usable, of one device), `ram_bytes`, "
+        "`read_bytes_per_s`, `operations_per_s`, `is_measured`, `notes`",
+        "workload": "`prompt_tokens`, `thinking_tokens`, `answer_tokens`, `users`, "
+        "`context_tokens` (of each user)",
+        "goal": "`quality`, `speed` or `cost`",
+        "options": "a list, the best first, of {`device`, `model`, `quantization`, `engine`, "
+        "`kv_type`, `verdict` (`fits`, `marginal`, `does_not_fit`), `reason`, `memory` (a tree of "
+        "`name`, `bytes`, `how`, `parts`), `file_bytes`, `decode_tokens_per_s` (all users "
+        "together), `prefill_tokens_per_s`, `limit_tokens_per_s` (if the whole bandwidth were "
+        "reached), `ttft_s`, `time_to_answer_s`, `thinking_tax_s`, `speed` (how it follows), "
+        "`quality`, `cost`, `command`}; without speeds where it does not fit",
+        "recommendation": "`model`, `quantization`, `device`, `reason`, `command`; null where "
+        "nothing fits",
+        "more_memory": "what 8 GB more would change; null if nothing",
+        "claim": "with `--check`, instead of all of these: `text`, `verdict`, `is_possible`, "
+        "`headline`, `reasons`, `limit_tokens_per_s`, `predicted_tokens_per_s`",
     },
     "run": {
         "reasoning": "the thought, without its tags",

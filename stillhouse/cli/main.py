@@ -14,6 +14,7 @@ import typer
 from stillhouse import __version__
 from stillhouse.cli.doctor import doctor
 from stillhouse.cli.list_models import list_models
+from stillhouse.cli.plan import plan
 from stillhouse.cli.pull import pull
 from stillhouse.cli.rm import rm
 from stillhouse.cli.run import run
@@ -29,6 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("doctor")(doctor)
+app.command("plan")(plan)
 app.command("pull")(pull)
 app.command("list")(list_models)
 app.command("show")(show)

@@ -86,8 +86,10 @@ class Option:
     def as_json(self) -> dict[str, Any]:
         """The names of the command line's documents."""
         document: dict[str, Any] = {
+            "device": self.target.name,
             "model": self.model.name,
             "quantization": self.weights.quantization,
+            "kv_type": self.kv_type,
             "engine": self.target.engine,
             "verdict": self.verdict,
             "reason": self.placement.reason,
@@ -101,6 +103,7 @@ class Option:
                 "decode_tokens_per_s": round(self.speed.decode_tokens_per_s, 3),
                 "prefill_tokens_per_s": round(self.speed.prefill_tokens_per_s, 2),
                 "limit_tokens_per_s": round(self.speed.limit_tokens_per_s, 3),
+                "speed": list(self.speed.how),
                 "ttft_s": round(self.speed.ttft_s, 4),
                 "time_to_answer_s": round(self.speed.time_to_answer_s, 3),
                 "thinking_tax_s": round(self.speed.thinking_tax_s, 3),
@@ -206,8 +209,7 @@ def engine_for(target: Target, weights: Weights) -> Engine:
 
 
 def _usual(model: Model, target: Target, *, every: bool) -> list[str]:
-    published = quantizations_of(model)
-    names = [n for n in published if every or n in LADDER or n.startswith("UD-")]
+    names = list(quantizations_of(model, None if every else LADDER))
     if not target.is_processor and target.kind != "apple" and model.shape.latent is None:
         names += FOLDERS
     return names

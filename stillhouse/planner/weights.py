@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import cache
 
-from stillhouse.catalog import Model, Shape
+from stillhouse.catalog import Model, Shape, models
 from stillhouse.encodings import Encoding
 from stillhouse.errors import UsageError
 from stillhouse.models.file_size import predicted_file
@@ -53,7 +54,25 @@ def predicted_weights(model: Model, quantization: str) -> Weights:
 
     Raises UsageError for a quantisation that nobody has described.
     """
-    wanted = quantization.upper()
+    return _predicted(model.name, quantization.upper())
+
+
+def quantizations_of(model: Model, among: Collection[str] | None = None) -> tuple[str, ...]:
+    """Those that are published and described, the largest first; of `among` and dynamic ones."""
+    found = []
+    for name in model.quantizations:
+        if among is not None and name not in among and not name.startswith("UD-"):
+            continue
+        try:
+            found.append((predicted_weights(model, name).file_bytes, name))
+        except UsageError:
+            continue
+    return tuple(name for _, name in sorted(found, reverse=True))
+
+
+@cache
+def _predicted(name: str, wanted: str) -> Weights:
+    model = next(one for one in models() if one.name == name)
     if wanted in SCHEMES and wanted != "BF16":
         tensors = folder_tensors(model.shape, wanted)
         return Weights(
@@ -83,14 +102,3 @@ def predicted_weights(model: Model, quantization: str) -> Weights:
         file.total_bytes,
         source,
     )
-
-
-def quantizations_of(model: Model) -> tuple[str, ...]:
-    """Those that are published and described, the largest first."""
-    found = []
-    for name in model.quantizations:
-        try:
-            found.append((predicted_file(model, name).total_bytes, name))
-        except UsageError:
-            continue
-    return tuple(name for _, name in sorted(found, reverse=True))
