@@ -77,6 +77,8 @@ def main() -> None:
 def _groups(runs: Iterable[PublishedRun]) -> list[Group]:
     found: dict[tuple[str, str], list[PublishedRun]] = defaultdict(list)
     for run in runs:
+        if run.kind == "unknown":  # that entry is fitted to all runs and stands for such devices
+            continue
         found[run.kind, run.engine].append(run)
     return [Group(*key, tuple(rows)) for key, rows in sorted(found.items())]
 

@@ -27,6 +27,9 @@ _OTHER_SHAPES = {
     "LLaMA 2 70B": Shape("llama", 80, 8192, 64, 8, 128, 28672, 32000),
 }
 _ENGINES = {"Ollama": "Ollama", "vLLM": "vllm"}
+# AWQ keeps 4 bits a weight and a scale for 128, as W4A16 does, and a zero point besides: 0.03 bits
+# (arXiv:2306.00978).
+_SCHEMES = {"AWQ": "W4A16"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,8 @@ def _run(row: Speed, by_name: dict[str, Model]) -> PublishedRun | None:
         target = replace(target, engine="vllm")
     if row.model in by_name:
         try:
-            weights = predicted_weights(by_name[row.model], row.quantization)
+            scheme = _SCHEMES.get(row.quantization, row.quantization)
+            weights = predicted_weights(by_name[row.model], scheme)
         except UsageError:
             return None
     elif row.model in _OTHER_SHAPES and row.weights_bytes is not None:
