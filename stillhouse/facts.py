@@ -31,6 +31,8 @@ class ModelFacts:
     sampling: Sampling
     load_s: float = 0.0
     memory_bytes: int = 0  # resident in its process, once loaded
+    predicted_load_bytes: int | None = None  # what the planner said of that,
+    predicted_full_bytes: int | None = None  # and of all users' contexts full
 
 
 def facts_of(

@@ -25,11 +25,16 @@ from stillhouse.errors import UsageError
 from stillhouse.facts import facts_of
 from stillhouse.hardware import this_machine
 from stillhouse.kernels.isa import Isa, detect
+from stillhouse.models.batch import BLOCK_TOKENS
 from stillhouse.models.capacity import choose_blocks, choose_context
 from stillhouse.models.config import ModelConfig
 from stillhouse.models.cost import KVType
 from stillhouse.models.kv import KVCache
 from stillhouse.models.loading import load_model
+from stillhouse.planner import memory
+from stillhouse.planner.local import vocabulary_of, weights_of
+from stillhouse.planner.parts import Part
+from stillhouse.planner.workload import Workload
 from stillhouse.questions import Chat, ChatOptions, Prompt, Question, Speech
 from stillhouse.replies import AsyncChatStream, ChatStream, Reply, ReplyReader, Usage
 from stillhouse.text.answers import AnswerReader
@@ -125,6 +130,9 @@ class LLM:
                 context_tokens=self.context_tokens,
                 context_reason=self.context_reason,
             )
+            full = _predicted_memory(
+                checkpoint, reference, self.context_tokens, num_blocks * BLOCK_TOKENS, kv_type
+            )
             self._opened = opened.pop_all()
         self.sampling = self._speech.sampling
         kv = KVCache(self._model.config, num_blocks, kv_type)
@@ -132,7 +140,12 @@ class LLM:
         self._engine = EngineLoop(engine)
         self._read_bytes_per_s: float | None = None
         self.load_s = clock() - started
-        self.facts = replace(facts, load_s=self.load_s)
+        self.facts = replace(
+            facts,
+            load_s=self.load_s,
+            predicted_load_bytes=None if full is None else memory.at_load(full),
+            predicted_full_bytes=None if full is None else full.num_bytes,
+        )
 
     @overload
     def chat(
@@ -254,6 +267,25 @@ class LLM:
 def _check_samples(num_samples: int) -> None:
     if num_samples < 1:
         raise UsageError(f"num_samples is {num_samples}, and must be at least 1")
+
+
+def _predicted_memory(
+    checkpoint: Checkpoint, reference: str, context_tokens: int, kv_tokens: int, kv_type: KVType
+) -> Part | None:
+    """What the planner says of it; None for compressed folders, whose forms it does not know."""
+    try:
+        weights = weights_of(checkpoint, reference)
+    except UsageError:
+        return None
+    users = max(1, kv_tokens // context_tokens)
+    workload = Workload(context_tokens, 0, 0, users, context_tokens)
+    return memory.memory(
+        weights,
+        workload,
+        engine="stillhouse",
+        kv_type=kv_type,
+        vocabulary=vocabulary_of(checkpoint),
+    )
 
 
 def _memory_for_kv(checkpoint: Checkpoint, max_memory_bytes: int | None) -> int | None:

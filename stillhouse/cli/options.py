@@ -21,6 +21,14 @@ ModelArgument = Annotated[
         metavar="MODEL", help="A catalogue name or tag, hf:owner/repo, pypi:package, a URL, a path."
     ),
 ]
+RunnableModelArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="A catalogue name or tag, hf:owner/repo, pypi:package, a URL, a path; or 'auto': what"
+        " 'still plan' recommends here.",
+    ),
+]
 Threads = Annotated[
     int | None, typer.Option(min=1, help="Threads to compute with. [default: one per core]")
 ]

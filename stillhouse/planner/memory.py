@@ -23,7 +23,7 @@ _PROCESS_BYTES = 178_000_000
 # What the process takes more once it has answered: sampling, threads, pages of the embeddings.
 _WORKING_BYTES = 40_000_000
 # Strings and ids of the vocabulary, for each token: in the tokenizer, the template and the masks.
-_TOKEN_OBJECT_BYTES = 620
+_TOKEN_OBJECT_BYTES = 700
 
 # llama.cpp makes the logits of a micro-batch of 512 at once, and its masks go over the context in
 # steps of 256 tokens (src/llama-context.cpp, src/llama-kv-cache.cpp).
@@ -61,6 +61,14 @@ def memory(
             driver(engine),
         ],
     )
+
+
+def at_load(tree: Part) -> int:
+    """Bytes of this engine's process before it has answered anything: pages that were not written
+    yet take no memory.
+    """
+    names = ("weights", "runtime", "vocabulary")
+    return sum(part.num_bytes for _, part in tree.walk() if part.name in names)
 
 
 def kv_cache(
