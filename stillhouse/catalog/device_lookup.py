@@ -23,13 +23,14 @@ from stillhouse.errors import UsageError
 _LARGEST_GIB = 64 * 1024  # of any machine that is meant seriously
 
 
-def find_device(text: str) -> System:
+def find_device(text: str, *, largest: bool = False) -> System:
     """The system that ``text`` names: ``4090``, ``2x RTX 3090``, ``M4 Max 48GB``, ``DGX H100``.
 
     A memory size after the name chooses among variants; with processors it is the whole machine's,
     with anything else one device's. ``24GB 900GB/s 100TFLOPS`` is a device without a name, and
     ``64GB RAM`` main memory beside the device's own. Where several devices or sizes are meant, the
-    smallest and slowest is taken, so that what fits it fits the others, and the note says so.
+    smallest and slowest is taken, so that what fits it fits the others, and the note says so;
+    with `largest` the fastest and largest, so that what it cannot do none of them can.
     Raises UsageError with the closest names, or with the sizes that a device does have.
     """
     asked = parse_device_text(text)
@@ -46,11 +47,11 @@ def find_device(text: str) -> System:
     for whole in whole_systems():
         if asked.key in {_key_of(name) for name in whole.names}:
             asked = replace(asked, count=asked.count * whole.count)
-            return _system(asked, (whole.device,))
+            return _system(asked, (whole.device,), largest)
     candidates = _by_key().get(asked.key, ())
     if not candidates:
         raise _unknown(asked)
-    return _system(asked, candidates)
+    return _system(asked, candidates, largest)
 
 
 @cache
@@ -69,9 +70,11 @@ def _key_of(name: str) -> str:
     return parse_device_text(name).key
 
 
-def _system(asked: DeviceText, candidates: Iterable[Device]) -> System:
-    """The smallest, slowest candidate that has the memory asked for."""
+def _system(asked: DeviceText, candidates: Iterable[Device], largest: bool) -> System:
+    """The smallest, slowest candidate that has the memory asked for; or the largest, fastest."""
     sharing = sorted(candidates, key=lambda one: (one.memory_gib[0], one.bandwidth_bytes_per_s))
+    if largest:
+        sharing.sort(key=lambda one: (-one.bandwidth_bytes_per_s, -one.memory_gib[-1]))
     asked_gib, ram_gib = asked.memory_gib, asked.ram_gib
     if ram_gib is not None and all(device.shares_memory for device in sharing):
         if asked_gib is not None:
@@ -86,14 +89,15 @@ def _system(asked: DeviceText, candidates: Iterable[Device]) -> System:
     if not fitting:
         raise _no_such_size(asked, asked_gib, sharing)
     device = fitting[0]
-    whole_gib = device.memory_gib[0] if asked_gib is None else asked_gib
+    usual_gib = device.memory_gib[-1 if largest else 0]
+    whole_gib = usual_gib if asked_gib is None else asked_gib
     each_gib = whole_gib / asked.count if device.any_memory_size else whole_gib
     return System(
         device=device,
         count=asked.count,
         memory_bytes=int(each_gib * GIB),
         ram_bytes=None if ram_gib is None else int(ram_gib * GIB),
-        note=_note(asked, asked_gib, device, fitting),
+        note=_note(asked, asked_gib, usual_gib, fitting),
     )
 
 
@@ -102,14 +106,15 @@ def _has(device: Device, memory_gib: float) -> bool:
 
 
 def _note(
-    asked: DeviceText, asked_gib: float | None, device: Device, fitting: list[Device]
+    asked: DeviceText, asked_gib: float | None, usual_gib: float, fitting: list[Device]
 ) -> str | None:
     """What was taken where the text allows more than one device or size; None where it does not."""
+    device = fitting[0]
     others = ", ".join(f"{one.name} ({_sizes(one)})" for one in fitting[1:])
     meant = f"'{asked.shown}' is taken for {device.name}"
     if asked_gib is not None or (len(device.memory_gib) == 1 and not device.any_memory_size):
         return f"{meant}; it could mean {others}" if others else None
-    meant += f" with {device.memory_gib[0]:g} GB"
+    meant += f" with {usual_gib:g} GB"
     if not device.any_memory_size:
         meant += f", of {_sizes(device)}"
     return f"{meant}; it could mean {others}" if others else meant

@@ -228,3 +228,12 @@ print(time.perf_counter() - begun_s)
         for _ in range(3)
     )
     assert took_s < 0.25  # 30 ms; the machine may be busy
+
+
+def test_the_largest_of_what_a_name_means_is_taken_where_that_is_asked_for() -> None:
+    system = find_device("M4 Max", largest=True)
+    assert (system.device.name, system.memory_bytes) == ("M4 Max 16-core", 128 * GIB)
+    assert system.note is not None
+    assert "M4 Max 14-core" in system.note
+    assert find_device("M4 Max").device.name == "M4 Max 14-core"
+    assert find_device("M4 Max 48GB", largest=True) == find_device("M4 Max 48GB")
