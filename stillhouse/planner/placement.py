@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
-from stillhouse.models.cost import PlannedKVType
+from stillhouse.models.cost import PlannedKVType, expected_experts
 from stillhouse.models.tensors import is_expert_layer
 from stillhouse.planner.memory import compute_buffer, driver, kv_cache, memory
 from stillhouse.planner.parts import Part
@@ -100,15 +100,18 @@ def _with_main_memory(
     """Experts first, since a token reads few of them; else as many layers as fit stay."""
     if target.ram_bytes is None or target.engine != "llama.cpp" or target.is_processor:
         return None
-    room = target.total_bytes
+    # Every device has its own buffers and driver; the tree counts them once.
+    fixed = compute_buffer(weights, workload, target.engine).num_bytes
+    fixed += driver(target.engine).num_bytes
+    room = target.total_bytes - (target.count - 1) * fixed
     experts = _expert_bytes(weights)
     if experts and tree.num_bytes - experts <= room and experts <= target.ram_bytes:
-        read = _active_share(weights, experts)
+        read = _active_share(weights, experts, workload.users)
         return Placement(
             "marginal",
             f"with its experts, {format_bytes(experts)}, in main memory: --cpu-moe",
             tree,
-            tree.num_bytes - experts,
+            (tree.num_bytes - experts + fixed * (target.count - 1)) // target.count,
             experts_in_ram=True,
             ram_share=read,
         )
@@ -122,7 +125,8 @@ def _with_main_memory(
             break
         left -= int(size + each_cache)
         kept += 1
-    moved = sum(layers[: len(layers) - kept])
+    weights_moved = sum(layers[: len(layers) - kept])
+    moved = weights_moved + int((len(layers) - kept) * each_cache)  # the cache goes with its layer
     if kept == 0 or moved > target.ram_bytes:
         return None
     return Placement(
@@ -130,9 +134,9 @@ def _with_main_memory(
         f"{len(layers) - kept} of {len(layers)} layers go to main memory, which is slow:"
         f" -ngl {kept}",
         tree,
-        tree.num_bytes - moved,
+        (tree.num_bytes - moved + fixed * (target.count - 1)) // target.count,
         num_gpu_layers=kept,
-        ram_share=moved / weights.total_bytes,
+        ram_share=weights_moved / (weights.total_bytes - weights.embedding_bytes),
     )
 
 
@@ -141,11 +145,11 @@ def _expert_bytes(weights: Weights) -> int:
     return sum(size for name, size in sizes.items() if name.endswith("_exps.weight"))
 
 
-def _active_share(weights: Weights, expert_bytes: int) -> float:
-    """Of the bytes that one token reads, those of experts."""
+def _active_share(weights: Weights, expert_bytes: int, users: int) -> float:
+    """Of the bytes that a step for so many users reads, those of experts."""
     experts = weights.shape.experts
     assert experts is not None
-    read = expert_bytes * experts.used / experts.count
+    read = expert_bytes * expected_experts(weights.shape, users) / experts.count
     rest = weights.total_bytes - expert_bytes - weights.embedding_bytes
     assert any(is_expert_layer(weights.shape, layer) for layer in range(weights.shape.num_layers))
     return read / (read + rest)

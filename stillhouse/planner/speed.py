@@ -64,12 +64,15 @@ def speed(
     ttft_s = (users + 1) / 2 * prefill_s + step_s
     time_to_answer_s = users * prefill_s + step_s + workload.thinking_tokens / per_user
     peak = _parallel(target) * target.read_bytes_per_s
-    limit = users / (bytes_read / peak)
+    limit_s = bytes_read / peak
+    if ram_share and target.ram_bytes_per_s:
+        limit_s = (1 - ram_share) * limit_s + ram_share * bytes_read / target.ram_bytes_per_s
+    limit = users / limit_s
     how = (
         f"a step reads {bytes_read / 1e9:.3f} GB: weights, and {users} x {context} tokens of"
         f" {kv_type} KV cache",
-        f"at {peak / 1e9:.4g} GB/s that is {bytes_read / peak * 1e3:.3g} ms, so at most"
-        f" {limit:.4g} tok/s; {efficiency.read_share:.0%} of the bandwidth is what"
+        f"at {peak / 1e9:.4g} GB/s{_beside(target, ram_share)} that is {limit_s * 1e3:.3g} ms, so"
+        f" at most {limit:.4g} tok/s; {efficiency.read_share:.0%} of the bandwidth is what"
         f" {target.engine} reaches there ({efficiency.source})",
         f"predicted: {step_s * 1e3:.4g} ms a step, {users / step_s:.4g} tok/s together,"
         f" {per_user:.4g} each",
@@ -152,6 +155,13 @@ def prefill_s_of(
     attend_s = prompt_tokens * attention / (peak * attend_share)
     overlapped_s = _overlapped(read_s, multiply_s)
     return overlapped_s + attend_s + prompt_tokens * efficiency.prefill_row_s + efficiency.step_s
+
+
+def _beside(target: Target, ram_share: float) -> str:
+    """How the share that lies in main memory is read."""
+    if not ram_share or not target.ram_bytes_per_s:
+        return ""
+    return f", {ram_share:.0%} of it at {target.ram_bytes_per_s / 1e9:.4g} GB/s,"
 
 
 def _overlapped(*seconds: float) -> float:
