@@ -41,9 +41,11 @@ def memory(
     engine: Engine,
     kv_type: PlannedKVType,
     vocabulary: int | None = None,
+    is_processor: bool = False,
 ) -> Part:
     """Everything that a system must hold, whatever it is split over.
 
+    `is_processor`: main memory holds everything, and there is no driver.
     `vocabulary`: tokens that have a text, where that is known to be fewer than the model's rows.
     """
     cache = kv_cache(weights, workload, engine=engine, kv_type=kv_type)
@@ -52,15 +54,11 @@ def memory(
         return Part.of(
             "memory", [_packed(weights), cache, _buffers(weights, workload), _process(tokens)]
         )
-    return Part.of(
-        "memory",
-        [
-            device_weights(weights, engine),
-            cache,
-            compute_buffer(weights, workload, engine),
-            driver(engine),
-        ],
-    )
+    buffer = compute_buffer(weights, workload, engine)
+    if is_processor:
+        whole = Part("weights", weights.total_bytes, weights.source)
+        return Part.of("memory", [whole, cache, buffer])
+    return Part.of("memory", [device_weights(weights, engine), cache, buffer, driver(engine)])
 
 
 def at_load(tree: Part) -> int:

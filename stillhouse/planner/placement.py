@@ -47,7 +47,13 @@ def place(
     weights: Weights, workload: Workload, target: Target, kv_type: PlannedKVType
 ) -> Placement:
     """The best that the system can do with it."""
-    tree = memory(weights, workload, engine=target.engine, kv_type=kv_type)
+    tree = memory(
+        weights,
+        workload,
+        engine=target.engine,
+        kv_type=kv_type,
+        is_processor=target.is_processor,
+    )
     worst = tree.num_bytes
     if target.count > 1:
         worst = _fullest_device(weights, workload, target, kv_type)

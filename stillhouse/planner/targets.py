@@ -63,7 +63,7 @@ def target_of(system: System, *, ram_bytes: int | None = None) -> Target:
     return Target(
         name=system.name,
         engine="llama.cpp",
-        kind=device.segment,
+        kind="desktop" if is_processor and device.segment == "laptop" else device.segment,
         count=1 if is_processor else system.count,
         memory_bytes=sockets * system.usable_memory_bytes,
         memory_note=system.usable_memory_reason,
