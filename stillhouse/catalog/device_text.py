@@ -17,7 +17,7 @@ _LONGEST = 120  # characters of a name that anybody would write
 _NUMBER = r"([0-9]{1,7}(?:\.[0-9]{1,6})?)"
 # Up to three digits, as four are a model's number.
 _COUNT_BEFORE = re.compile(
-    r"^\s*(?:([0-9]{1,3})\s*[x*](?!tx?\b)\s*|([0-9]{1,2})\s+(?=[a-z])(?!channel|core)|(dual)\b)"
+    r"^\s*(?:([0-9]{1,3})\s*[x*](?!tx?\b)\s*|([0-9]{1,2})\s+(?=[a-z])(?!channel|core|[gt]i?b?\b)|(dual)\b)"
 )
 _COUNT_AFTER = re.compile(r"\s+[x*]\s*([0-9]{1,3})\s*$")
 _UNIT = r"\s*([gt])i?b"

@@ -237,3 +237,8 @@ def test_the_largest_of_what_a_name_means_is_taken_where_that_is_asked_for() -> 
     assert "M4 Max 14-core" in system.note
     assert find_device("M4 Max").device.name == "M4 Max 14-core"
     assert find_device("M4 Max 48GB", largest=True) == find_device("M4 Max 48GB")
+
+
+def test_a_size_before_the_name_is_no_number_of_devices() -> None:
+    for text in ("32 GB RTX 5090", "32GB RTX 5090", "32 G RTX 5090"):
+        assert find_device(text).name == "RTX 5090 32GB"
