@@ -48,7 +48,7 @@ class Target:
 
 
 # DDR5-5600 in two channels: what a machine with a card in it usually has, where nobody says.
-_USUAL_RAM_BYTES_PER_S = 89.6e9
+USUAL_RAM_BYTES_PER_S = 89.6e9
 _TERA = 1e12
 
 
@@ -72,7 +72,7 @@ def target_of(system: System, *, ram_bytes: int | None = None) -> Target:
         operations_per_s=(
             None if device.fp16_tflops is None else sockets * device.fp16_tflops * _TERA
         ),
-        ram_bytes_per_s=None if ram is None else _USUAL_RAM_BYTES_PER_S,
+        ram_bytes_per_s=None if ram is None else USUAL_RAM_BYTES_PER_S,
         power_w=None if device.power_w is None else float(device.power_w * system.count),
         price_usd=None if device.price_usd is None else float(device.price_usd * system.count),
         rental_usd_per_h=(
