@@ -3,9 +3,9 @@
     python tools/docs.py            # write
     python tools/docs.py --check    # exit 1 where a page is out of date or names a missing path
 
-Generated: docs/reference/{cli,json,formats}.md, and README's table between its `bench` marks, from
-the last result in benchmarks/results. Checked: every path in backticks in the pages below must
-exist.
+Generated: docs/reference/{cli,json,formats,claims}.md, and README's table between its `bench`
+marks, from the last result in benchmarks/results. Checked: every path in backticks in the pages
+below must exist.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, get_args, get_type_hints
 
+import claims_page
 from typer.models import OptionInfo
 
 from stillhouse.cli.json_names import DOCUMENTS, EVERY_DOCUMENT
@@ -62,6 +63,7 @@ def generated_pages() -> dict[Path, str]:
         reference / "cli.md": _cli_page(),
         reference / "json.md": _json_page(),
         reference / "formats.md": _formats_page(),
+        reference / "claims.md": _claims_page(),
     }
     readme = ROOT / "README.md"
     if BENCH_RESULT.exists():
@@ -161,6 +163,27 @@ def _formats_page() -> str:
         + _table(("format", "GGUF type", "bits a weight", "block", "served by"), rows)
         + "\nOf folders quantised with compressed-tensors:\n\n"
         + _table(("scheme", "served by"), schemes)
+    )
+
+
+def _claims_page() -> str:
+    return (
+        _GENERATED
+        + "# Claims\n\nWhat guides and benchmarks publish of these models, mistakes included, and "
+        "what the planner's arithmetic says of it. `still plan --check` does the same for any "
+        "claim.\n\n## Fits\n\nWhere a claim does not say for how long a context, 4,096 and 32,768 "
+        "tokens are looked at.\n\n"
+        + _table(*claims_page.fits_table())
+        + "\n"
+        + claims_page.fits_summary()
+        + "\n## Speeds\n\nTokens a second of all users together, at 512 tokens of context. The "
+        "limit is what the memory could deliver if its whole bandwidth were used; a range is "
+        "possible if its middle is.\n\n"
+        + _table(*claims_page.speeds_table())
+        + "\n"
+        + claims_page.speeds_summary()
+        + "\n## Sizes\n\n"
+        + _table(*claims_page.sizes_table())
     )
 
 
