@@ -30,6 +30,7 @@ _USERS = re.compile(
     r"|(?<!\w)batch(?:\s*size)?\s*(?:of|:|=)?\s*(\d{1,5})(?!\w)"
     r"|(?<!\w)x\s?(\d{1,5})(?![\w.])"
 )
+_TIMES = re.compile(r"(?<!\w)x\s?\d{1,5}(?![\w.])")
 _CONTEXT = re.compile(
     rf"(?<![\w.]){_N}\s*(k?)[\s-]*(?:tokens?\s*(?:of\s+)?)?(?:context|ctx)(?!\w)"
     rf"|(?<!\w)(?:context|ctx)\s*(?:of|is|:|=)?\s*{_N}\s*(k?)(?:\s*tokens?)?(?!\w)"
@@ -41,7 +42,7 @@ _PROMPT = re.compile(
 _GB = rf"{_N}\s*([gm])i?b"
 _OF_MEMORY = r"(?:\s*(?:of\s+)?(?:unified\s+|main\s+|system\s+)?(?:v?ram|memory))?(?![\w/])"
 _NEEDS = re.compile(
-    rf"(?<!\w)(?:needs?|requires?|takes?|uses?)\s*(?:only|about|around)?\s*~?{_GB}{_OF_MEMORY}"
+    rf"(?<!\w)(?:needs?|requires?|takes?|uses?)\s*(?:only|about|around|less\s+than|under|at\s+least)?\s*~?{_GB}{_OF_MEMORY}"
 )
 _EXCEEDS = re.compile(
     rf"(?<!\w)(?:exceeds?|(?:needs?|takes?|is)\s+more\s+than)\s*{_GB}{_OF_MEMORY}"
@@ -56,14 +57,20 @@ _NOT = re.compile(
 )
 _MARGINAL = re.compile(r"(?<!\w)(?:(?:is\s+)?marginal(?:ly)?|barely(?:\s+fits)?|tight)(?!\w)")
 _FITS = re.compile(r"(?<!\w)(?:(?:is\s+)?comfortabl[ey]|fits?|runs?|holds?|works?|enough)(?!\w)")
+_HOLDS = re.compile(r"(?<!\w)(?:fits?|holds?|comfortabl[ey]|enough)(?!\w)")
 _SCORE = re.compile(
     r"(?<!\w)(math[- ]?500|aime(?:\s*'?(?:20)?24)?|gpqa(?:[- ]diamond)?|live\s?code\s?bench)(?!\w)"
 )
+_NO_RATE = 1e-6  # GB/s of memory that is named by its size alone
 _SCORES = {"math": "math_500", "aime": "aime_2024", "gpqa": "gpqa_diamond"}
 _VALUE = re.compile(r"(?<![\w.])~?(\d{1,3}(?:\.\d{1,2})?)\s*%?(?![\w.])")
-_START = re.compile(r"(?:(?<!\w)(?:on|in|into|within|onto)(?!\w)|@|,|:|;|\()")
-_BARE = re.compile(rf"(?:an?\s+|the\s+)?{_GB}(?:\s*(?:of\s+)?(vram|ram|memory|gpu|card|cpu))?\W*")
-_GIGABYTES = re.compile(r"\d+(?:gb|\s+gb)(?!\w|/)")
+_START = re.compile(r"(?:(?<!\w)(?:on|in|into|within|onto)(?!\w)|[@,:;|(])")
+_BARE = re.compile(
+    rf"\s*(?:an?\s+|the\s+)?{_GB}(?!\w|/)(?:\s*(?:of\s+)?(vram|ram|memory|gpu|card|cpu)(?!\w))?"
+)
+_STOP = re.compile(r"[,:;()@|]")
+_SIZE_AFTER = re.compile(r"[\s,(|]*(\d+\s?[gt]b(?:\s*(?:of\s+)?ram)?)(?!\w|/)")
+_ARTICLES = ("a", "an", "the", "one", "my", "your", "our", "single")
 _FILLERS = re.compile(r"(?<!\w)(?:on|at|in|with|a|an|the|of|is|for|and|pass@1|score)(?!\w)")
 
 
@@ -92,7 +99,11 @@ class Claim:
 
     @property
     def device(self) -> str:
-        return "no device" if self.system is None else self.system.name
+        if self.system is None:
+            return "no device"
+        if self.system.device.rate_gbps <= _NO_RATE:
+            return f"{self.system.memory_bytes / GIB:g} GB"
+        return self.system.name
 
 
 def parse_claim(text: str) -> Claim:
@@ -112,6 +123,8 @@ def parse_claim(text: str) -> Claim:
     each, rest = _take(_EACH, rest)
     users_found, rest = _take(_USERS, rest)
     fit, rest = _fit_of(rest)
+    if (speed or ttft) and fit == "fits" and not _HOLDS.search(shown.lower()):
+        fit = None  # "it runs at": no claim of its own
     users = int(users_found[0]) if users_found else 1
     if not 0 < users <= 10_000:
         raise UsageError(f"{users} users cannot be meant", hint=EXAMPLE)
@@ -125,6 +138,8 @@ def parse_claim(text: str) -> Claim:
     if named is None:
         raise device_error or UsageError(f"no model is named in '{shown[:80]}'", hint=EXAMPLE)
     quantized = take_quantization(named.rest, named.model, named.quantization)
+    if _TIMES.search(_plain(shown)):
+        notes.append(f"x{users} is taken for {users} users; {users}x before a name are devices")
     notes += [*named.notes, *quantized.notes]
     if system is not None and system.note:
         notes.append(system.note)
@@ -178,7 +193,7 @@ def _check(claim: Claim) -> None:
 
 
 def _plain(shown: str) -> str:
-    for sign, plain in (("×", "x"), ("–", "-"), ("—", " - "), ("™", " "), ("®", " "), ("≈", "~")):
+    for sign, plain in (("×", "x"), ("–", "-"), ("—", " , "), ("™", " "), ("®", " "), ("≈", "~")):
         shown = shown.replace(sign, plain)
     shown = unicodedata.normalize("NFKC", shown).lower()
     return re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", shown)
@@ -210,34 +225,41 @@ def _fit_of(rest: str) -> tuple[Verdict | None, str]:
 def _take_device(rest: str) -> tuple[System | None, UsageError | None, str]:
     """The device after "on", "@" or a comma, in as many words as name one; else why there is none.
 
-    The largest and fastest of several that may be meant: what it cannot do none of them can.
+    The largest and fastest of several that may be meant: what it cannot do none of them can. A size
+    of memory alone is taken where nothing has a name.
     """
     error: UsageError | None = None
-    starts = [match.end() for match in _START.finditer(rest)]
-    for start in [*starts, 0]:
-        part = re.split(r"[,:;()@]", rest[start:], maxsplit=1)[0]
-        words = [word for word in part.split() if word not in ("a", "an", "the", "one")][:8]
-        for count in range(len(words), 0, -1):
-            name = " ".join(words[:count])
-            bare = _BARE.fullmatch(name)
+    starts = [*(match.end() for match in _START.finditer(rest)), 0]
+    for start in starts:
+        spans = _words(rest, start)
+        for count in range(len(spans), 0, -1):
+            begin, end = spans[0][0], spans[count - 1][1]
             try:
-                system = _of_memory(*bare.groups()) if bare else find_device(name, largest=True)
+                system = find_device(rest[begin:end], largest=True)
             except UsageError as failure:
-                is_named = rest[:start].rstrip().endswith((" on", "@"))
-                if count == len(words) and is_named and error is None:
-                    error = failure
+                if count == len(spans) and rest[:start].rstrip().endswith((" on", "@")):
+                    error = error or failure
                 continue
-            size = _GIGABYTES.match(" ".join(words[count:]))
-            if size and not bare:  # it has no such size: the error says which it has
-                find_device(f"{name} {size[0]}", largest=True)
-            left = rest[start:]
-            for word in words[:count]:
-                left = left.replace(word, " ", 1)
-            return system, None, f"{rest[:start]} {left}"
+            size = _SIZE_AFTER.match(rest, end)
+            if size is not None:  # "EPYC, 384 GB"; where it has no such size, the error says so
+                system = find_device(f"{rest[begin:end]} {size[1]}", largest=True)
+                end = size.end()
+            return system, None, f"{rest[:begin]} , {rest[end:]}"
+    for start in starts if error is None else ():
+        bare = _BARE.match(rest, start)
+        if bare is not None:
+            return _of_memory(*bare.groups()), None, f"{rest[:start]} , {rest[bare.end() :]}"
     return None, error, rest
 
 
-_NO_RATE = 1e-6
+def _words(rest: str, start: int) -> list[tuple[int, int]]:
+    """Where up to eight words lie, until a sign that ends a name; not the small ones before it."""
+    stop = _STOP.search(rest, start)
+    end = stop.start() if stop else len(rest)
+    spans = [match.span() for match in re.compile(r"\S+").finditer(rest, start, end)]
+    while spans and rest[slice(*spans[0])] in _ARTICLES:
+        spans = spans[1:]
+    return spans[:8]
 
 
 def _of_memory(number: str, prefix: str, kind: str | None = None) -> System:

@@ -95,7 +95,7 @@ def memory_limit(weights: Weights, users: int, system: System, target: Target) -
     if needed <= have:
         return None
     read = step_bytes(weights, users, LIMIT_CONTEXT_TOKENS, "f16")
-    slow = _read_elsewhere(weights, users, min(needed - have, read))
+    slow = min(_read_elsewhere(weights, users, needed - have), read)
 
     def at(elsewhere: float) -> float:
         seconds = (read - slow) / all_read_bytes_per_s(target) + slow / elsewhere

@@ -150,6 +150,32 @@ def test_a_model_and_a_quantisation_as_people_write_them(
     assert (claim.model.name, claim.quantization) == (model, quantization)
 
 
+@pytest.mark.parametrize(
+    ("text", "device"),
+    [
+        ("2 × EPYC, 384 GB: 671B IQ4_XS 5–8 tok/s", "2x EPYC 9005 384GB"),
+        ("M4 Max 48 GB | 70B 4-bit | ~100 tok/s", "M4 Max 16-core 48GB"),
+        ("70B at 20 tok/s on my M4 Max 64GB", "M4 Max 16-core 64GB"),
+        ("32B Q4_K_M @ RTX 4090 — 35 t/s, 300 ms to first token", "RTX 4090 24GB"),
+        ("a 24GB 900GB/s card, 32B: 30 tok/s", "900GB/s 24GB"),
+        ("7B Q8 fits in 12 GB", "12 GB"),
+    ],
+)
+def test_a_device_is_found_wherever_it_stands(text: str, device: str) -> None:
+    assert parse_claim(text).device == device
+
+
+def test_running_at_a_speed_is_a_claim_of_speed_alone() -> None:
+    assert parse_claim("32B Q8 runs 2 tok/s on a 4090").fit is None
+    assert parse_claim("32B Q8 fits a 4090 at 2 tok/s").fit == "fits"
+
+
+def test_experts_are_read_from_a_disk_as_often_as_they_are_needed() -> None:
+    found = _check("671B Q4 on Ryzen AI Max+ 395 128GB: 3 tok/s")
+    assert not found.is_possible
+    assert found.limit_tokens_per_s == pytest.approx(1.6, abs=0.2)
+
+
 def test_what_was_taken_for_what_is_noted() -> None:
     notes = " ".join(parse_claim("8B on 4090: 90 tok/s").notes)
     assert "R1-Distill-Llama-8B could be meant" in notes
