@@ -97,13 +97,15 @@ class Option:
         document: dict[str, Any] = {
             "device": self.target.name,
             "model": self.model.name,
+            "title": self.model.title,
             "quantization": self.weights.quantization,
-            "kv_type": self.kv_type,
             "engine": self.target.engine,
+            "kv_type": self.kv_type,
             "verdict": self.verdict,
             "reason": self.placement.reason,
             "memory": self.placement.tree.as_json(),
             "file_bytes": self.weights.file_bytes,
+            "weights_source": self.weights.source,
             "quality": self.quality.as_json(),
             "command": self.command,
         }

@@ -86,3 +86,19 @@ def test_it_answers_with_nothing_but_the_standard_start(tmp_path: Path) -> None:
     )
     assert "this machine: reads" in told.stdout
     assert told.stderr.strip().endswith("[]")
+
+
+def test_html_is_written_as_one_file_with_the_whole_document(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "plan.html"
+    plan("deepseek-r1:7b", device=["RTX 4090", "M4 16GB"], html=file)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert str(file) in captured.err
+    text = file.read_text(encoding="utf-8")
+    data = text.partition('type="application/json" id="plan">')[2].partition("</script>")[0]
+    document = json.loads(data)
+    assert [system["name"] for system in document["devices"]] == ["RTX 4090 24GB", "M4 16GB"]
+    assert {option["device"] for option in document["options"]} == {"RTX 4090 24GB", "M4 16GB"}
+    assert document["machine"]["cpu"]
