@@ -76,11 +76,12 @@ DOCUMENTS: Mapping[str, Mapping[str, str]] = {
         "`context_tokens` (of each user)",
         "goal": "`quality`, `speed` or `cost`",
         "options": "a list, the best first, of {`device`, `model`, `title`, `quantization`, "
-        "`engine`, `kv_type`, `verdict` (`fits`, `marginal`, `does_not_fit`), `reason`, `memory` (a "
-        "tree of `name`, `bytes`, `how`, `parts`), `file_bytes`, `weights_source` (how its bytes "
-        "are known), `decode_tokens_per_s` (all users together), `prefill_tokens_per_s`, `limit_tokens_per_s` (if the whole bandwidth were "
-        "reached), `ttft_s`, `time_to_answer_s`, `thinking_tax_s`, `speed` (how it follows), "
-        "`quality`, `cost`, `command`}; without speeds where it does not fit",
+        "`engine`, `kv_type`, `verdict` (`fits`, `marginal`, `does_not_fit`), `reason`, `memory` "
+        "(a tree of `name`, `bytes`, `how`, `parts`), `file_bytes`, `weights_source` (how its "
+        "bytes are known), `decode_tokens_per_s` (all users together), `prefill_tokens_per_s`, "
+        "`limit_tokens_per_s` (if the whole bandwidth were reached), `ttft_s`, "
+        "`time_to_answer_s`, `thinking_tax_s`, `speed` (how it follows), `quality`, `cost`, "
+        "`command`}; without speeds where it does not fit",
         "recommendation": "`model`, `quantization`, `device`, `reason`, `command`; null where "
         "nothing fits",
         "more_memory": "what 8 GB more would change; null if nothing",
