@@ -15,10 +15,11 @@ function detailOf(o) {
       el("div", {},
         section("Placement", el("p", {}, verdictMark(o.verdict), `: ${o.reason}.`),
           el("p", { class: "quiet" }, [`KV cache in ${o.kv_type}`,
-            `${bytesText(o.file_bytes)} to download`, `weights ${o.weights_source}`]
+            `file of ${bytesText(o.file_bytes)}`, `weights ${o.weights_source}`]
             .filter((text) => !text.endsWith("undefined")).map(sentence).join(" "))),
         section("Quality", el("p", {}, sentence(o.quality.source))),
-        o.cost ? section("Cost of 1,000 answers", el("p", {}, cost || BLANK),
+        o.cost ? section("Cost of 1,000 answers",
+          el("p", {}, cost || "Neither its power nor a rent is known."),
           el("p", { class: "quiet" }, o.cost.how)) : null)),
     section("Command", commandBox(o.command)));
 }

@@ -1,5 +1,7 @@
 // What stands around the table: the recommendation, the system, filters, the foot, dark and light.
 
+const MOST_SYSTEMS = 6;
+
 function drawHead(document_, options, devices, plan) {
   const { workload, recommendation, more_memory: more } = document_;
   const several = devices.length > 1, crowd = workload.users > 1;
@@ -32,7 +34,7 @@ function recommended(best, option, document_, plan) {
   const each = plan.users > 1 ? "each user writes" : "it writes";
   const stats = option ? [
     isNumber(option.quality.aime_2024)
-      ? stat(percent(option.quality.aime_2024), " %", "expected AIME 2024") : null,
+      ? stat(scoreText(option.quality.aime_2024, option), " %", "expected AIME 2024") : null,
     stat(figure(plan.each(option)), " tok/s", each),
     stat(seconds(option.time_to_answer_s), "", "to the answer"),
     stat(gigabytes(option.memory.bytes), has ? ` of ${figure(has / 1e9)} GB` : " GB", "memory"),
@@ -72,18 +74,19 @@ function systemFacts(device, options, machine) {
     ["Bandwidth", `${many}${bytesText(device.read_bytes_per_s)}/s`
       + (device.is_measured ? ", measured here" : ", as published")],
     isNumber(device.operations_per_s)
-      ? ["Arithmetic", `${many}${figure(device.operations_per_s / 1e12)} TFLOPS`] : null,
+      ? ["Arithmetic", `${many}${figure(device.operations_per_s / 1e12)} tera-operations/s`] : null,
     ["Engines", engines.join(", ") || device.engine],
   ]), ...[device.memory_note, ...(device.notes ?? [])].filter(Boolean)
     .map((text) => el("p", { class: "quiet" }, sentence(text)))];
 }
 
 function systemsFacts(devices) {
-  return [el("h2", {}, "Systems"), facts(devices.slice(0, 12).map((device) =>
+  return [el("h2", {}, "Systems"), facts(devices.slice(0, MOST_SYSTEMS).map((device) =>
     [device.name, `${bytesText(device.memory_bytes * device.count)}, `
       + `${bytesText(device.read_bytes_per_s)}/s${device.is_measured ? ", measured" : ""}`]),
   "systems"),
-  devices.length > 12 ? el("p", { class: "quiet" }, `and ${devices.length - 12} more`) : null]
+  devices.length > MOST_SYSTEMS
+    ? el("p", { class: "quiet" }, `and ${devices.length - MOST_SYSTEMS} more`) : null]
     .filter(Boolean);
 }
 

@@ -39,10 +39,11 @@ const leastCost = (o) => {
   const known = [o.cost?.electricity_usd_per_1000, o.cost?.rental_usd_per_1000].filter(isNumber);
   return known.length ? Math.min(...known) : undefined;
 };
+const scoreText = (share, o) =>
+  (isNumber(share) && !o.quality.recovery_of_this_size ? "≈ " : "") + percent(share);
 const score = (name) => ({
   get: (o) => o.quality[name], most: true,
-  show: (value, o) =>
-    (isNumber(value) && !o.quality.recovery_of_this_size ? "≈ " : "") + percent(value),
+  show: (value, o) => scoreText(value, o),
 });
 
 // `get` is what is sorted by; numbers stand right; `most`: the first click puts the largest first.
