@@ -47,7 +47,7 @@ def written(devices: Sequence[str], model: str | None = None, users: int = 1) ->
                 "reason": why(best, options, wish),
                 "command": best.command,
             },
-            "more_memory": "DeepSeek-R1-Distill-Qwen-32B Q6_K fits too; it would not score more.",
+            "more_memory": None,
         }
     )
 
