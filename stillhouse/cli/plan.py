@@ -48,7 +48,7 @@ class PlannedKVTypeName(StrEnum):
 def plan(
     model: Annotated[
         str | None,
-        typer.Argument(metavar="[MODEL]", help="Plan this model alone: every quantisation."),
+        typer.Argument(metavar="MODEL", help="Plan this model alone: every quantisation."),
     ] = None,
     device: Annotated[
         list[str] | None,
@@ -120,6 +120,12 @@ def plan(
     )
     wish = Wish(goal.value, min_speed, kv_type.value, kwh_price)
     ram_bytes = None if ram is None else parse_bytes(ram)
+    if kv_type is PlannedKVTypeName.Q4_0:
+        print(
+            "warning: q4_0 keys are known to ruin the answers of Qwen2.5 and its distills"
+            " (lmdeploy issue 2822); q8_0 is not",
+            file=sys.stderr,
+        )
     targets = _targets(device, ram_bytes, usual=only is not None and not device)
     plans = [_Planned.of(target, workload, wish, only) for target in targets]
     if html is not None:

@@ -234,6 +234,11 @@ def _option(
     kv_type = wish.kv_type
     if kv_type == "bf16" and there.engine == "llama.cpp":
         kv_type = "f16"
+    if kv_type == "q4_0" and there.engine == "stillhouse":
+        raise UsageError(
+            "this engine's KV cache holds bf16 or q8_0, not q4_0",
+            hint="--kv-type q8_0, or --device for a system that runs another engine",
+        )
     if workload.context_tokens > model.context_tokens:
         raise UsageError(
             f"a context of {workload.context_tokens} tokens is asked for, and {model.title} has"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from stillhouse.cli.json_names import DOCUMENTS
-from stillhouse.cli.plan import plan
+from stillhouse.cli.plan import PlannedKVTypeName, plan
 from stillhouse.errors import ModelNotFound, UsageError
 
 
@@ -68,6 +68,8 @@ def test_mistakes_are_one_line_with_a_hint() -> None:
     assert unknown.value.hint
     with pytest.raises(ModelNotFound):
         plan("no-such-model", device=["RTX 4090"])
+    with pytest.raises(UsageError, match="not q4_0"):
+        plan(kv_type=PlannedKVTypeName.Q4_0)
     with pytest.raises(UsageError, match="131072"):
         plan("deepseek-r1:7b", device=["H100 SXM"], context=200_000)
 
