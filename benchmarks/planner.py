@@ -106,6 +106,7 @@ def main() -> None:
     }
     if arguments.json is not None:
         arguments.json.write_text(json.dumps(document, indent=1) + "\n")
+        arguments.json.with_suffix(".md").write_text(_markdown(cells))
 
 
 def _in_a_process(model: str, context: int, users: int) -> dict[str, Any]:
@@ -248,6 +249,27 @@ def _line(cell: dict[str, Any]) -> str:
         )
     parts.append(f"{cell['read_bytes_per_s'] / 1e9:.1f} GB/s")
     return "  ".join(parts)
+
+
+def _markdown(cells: list[dict[str, Any]]) -> str:
+    """For docs/concepts/planning.md."""
+    rows = ["| model | context x users | memory, GB | decode, tok/s | prompt, tok/s | answer, s |"]
+    rows.append("| --- | --- | --- | --- | --- | --- |")
+    for cell in cells:
+        parts = []
+        for name in ("memory_bytes", "decode_tokens_per_s", "prefill_tokens_per_s",
+                     "time_to_answer_s"):  # fmt: skip
+            scale = 1e9 if name == "memory_bytes" else 1
+            measured, predicted = cell["measured"][name] / scale, cell["predicted"][name] / scale
+            parts.append(f"{measured:.4g} / {predicted:.4g} ({cell['errors'][name]:+.0%})")
+        size = f"{cell['context_tokens']} x {cell['users']}"
+        rows.append(f"| `{cell['model']}` | {size} | {' | '.join(parts)} |")
+    told = []
+    for name in cells[0]["errors"]:
+        errors = [abs(cell["errors"][name]) for cell in cells]
+        told.append(f"{name} {median(errors):.1%} (worst {max(errors):.1%})")
+    closing = "Measured / predicted (error). Median errors: " + ", ".join(told) + "."
+    return "\n".join(rows) + f"\n\n{closing}\n"
 
 
 def _arguments() -> argparse.Namespace:

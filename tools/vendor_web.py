@@ -26,6 +26,13 @@ FILES = {
         "styles/github-dark.min.css",
         "LICENSE",
     ),
+    "swagger-ui-dist": (
+        "swagger-ui-bundle.js",
+        "swagger-ui-bundle.js.LICENSE.txt",
+        "swagger-ui.css",
+        "LICENSE",
+        "NOTICE",
+    ),
     # Its style sheet names older font formats too; a browser of this decade asks for woff2 alone.
     "katex": ("dist/katex.mjs", "dist/katex.min.css", "dist/fonts/*.woff2", "LICENSE"),
 }

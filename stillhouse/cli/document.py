@@ -13,8 +13,8 @@ from stillhouse.cli.json_names import DOCUMENTS
 from stillhouse.hardware import this_machine
 
 
-def print_document(command: str, *, model: str | None = None, **results: Any) -> None:
-    """Print `results` to stdout, after the names that every document carries.
+def whole_document(command: str, *, model: str | None = None, **results: Any) -> dict[str, Any]:
+    """`results` after the names that every document carries.
 
     `model` is the reference as the user gave it; None where a command is about no model.
     """
@@ -26,7 +26,13 @@ def print_document(command: str, *, model: str | None = None, **results: Any) ->
         "machine": this_machine().as_json(),
         "model": model,
     }
-    json.dump(document | results, sys.stdout, indent=2, ensure_ascii=False)
+    return document | results
+
+
+def print_document(command: str, *, model: str | None = None, **results: Any) -> None:
+    """Print the whole document to stdout."""
+    document = whole_document(command, model=model, **results)
+    json.dump(document, sys.stdout, indent=2, ensure_ascii=False)
     sys.stdout.write("\n")
 
 

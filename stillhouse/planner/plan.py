@@ -14,16 +14,20 @@ from stillhouse.planner.price import USD_PER_KWH, Price, price_of
 from stillhouse.planner.quality import Quality, quality_of
 from stillhouse.planner.speed import Speed, speed
 from stillhouse.planner.targets import Engine, Target
-from stillhouse.planner.weights import Weights, predicted_weights, quantizations_of
+from stillhouse.planner.weights import (
+    Weights,
+    folder_quantizations,
+    folder_repo,
+    gguf_repo,
+    predicted_weights,
+    quantizations_of,
+)
 from stillhouse.planner.workload import Workload
 
 Goal = Literal["quality", "speed", "cost"]
 
 LADDER = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "IQ4_XS", "Q3_K_M", "Q2_K", "IQ2_XXS")
 """What is weighed where nobody names a quantisation, if it is published; and dynamic ones."""
-FOLDERS = ("FP8", "INT8", "W4A16")
-"""What vLLM serves on GPUs: schemes of compressed-tensors."""
-
 # Architectures of `models/config.py`, which this project's own engine computes.
 _OWN = ("llama", "qwen2", "qwen3")
 _VERDICTS: tuple[Verdict, ...] = ("fits", "marginal", "does_not_fit")
@@ -75,26 +79,33 @@ class Option:
                 return f"still serve {self.weights.model} {context}{users}{kv}"
             return f"still run {self.weights.model} {context}{kv}"
         if self.target.engine == "vllm":
-            return f"vllm serve ({self.weights.title}, {self.weights.quantization})"
+            devices = (
+                f" --tensor-parallel-size {self.target.count}" if self.target.count > 1 else ""
+            )
+            return (
+                f"vllm serve {folder_repo(self.model, self.weights.quantization)}"
+                f" --max-model-len {self.workload.context_tokens}{devices}"
+            )
         total = self.workload.users * self.workload.context_tokens
         kv = "" if self.kv_type in ("bf16", "f16") else f" -ctk {self.kv_type} -ctv {self.kv_type}"
         flags = self.placement.flags or "-ngl 99"
-        return (
-            f"llama-server ({self.weights.model}) -c {total} -np {self.workload.users} {flags}{kv}"
-        )
+        model = gguf_repo(self.model, self.weights.quantization)
+        return f"llama-server -hf {model} -c {total} -np {self.workload.users} {flags}{kv}"
 
     def as_json(self) -> dict[str, Any]:
         """The names of the command line's documents."""
         document: dict[str, Any] = {
             "device": self.target.name,
             "model": self.model.name,
+            "title": self.model.title,
             "quantization": self.weights.quantization,
-            "kv_type": self.kv_type,
             "engine": self.target.engine,
+            "kv_type": self.kv_type,
             "verdict": self.verdict,
             "reason": self.placement.reason,
             "memory": self.placement.tree.as_json(),
             "file_bytes": self.weights.file_bytes,
+            "weights_source": self.weights.source,
             "quality": self.quality.as_json(),
             "command": self.command,
         }
@@ -211,7 +222,7 @@ def engine_for(target: Target, weights: Weights) -> Engine:
 def _usual(model: Model, target: Target, *, every: bool) -> list[str]:
     names = list(quantizations_of(model, None if every else LADDER))
     if not target.is_processor and target.kind != "apple" and model.shape.latent is None:
-        names += FOLDERS
+        names += folder_quantizations(model)
     return names
 
 
@@ -223,6 +234,11 @@ def _option(
     kv_type = wish.kv_type
     if kv_type == "bf16" and there.engine == "llama.cpp":
         kv_type = "f16"
+    if kv_type == "q4_0" and there.engine == "stillhouse":
+        raise UsageError(
+            "this engine's KV cache holds bf16 or q8_0, not q4_0",
+            hint="--kv-type q8_0, or --device for a system that runs another engine",
+        )
     if workload.context_tokens > model.context_tokens:
         raise UsageError(
             f"a context of {workload.context_tokens} tokens is asked for, and {model.title} has"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 from stillhouse.catalog import System
 
@@ -46,10 +46,26 @@ class Target:
         """Whether weights are read from main memory by a processor."""
         return self.kind in ("desktop", "server", "this machine")
 
+    def as_json(self) -> dict[str, Any]:
+        """What a plan depends on, by the names of the fields."""
+        fields = asdict(self)
+        return {name: fields[name] for name in _JSON_NAMES} | {"notes": list(self.notes)}
+
 
 # DDR5-5600 in two channels: what a machine with a card in it usually has, where nobody says.
 USUAL_RAM_BYTES_PER_S = 89.6e9
 _TERA = 1e12
+_JSON_NAMES = (
+    "name",
+    "engine",
+    "count",
+    "memory_bytes",
+    "memory_note",
+    "ram_bytes",
+    "read_bytes_per_s",
+    "operations_per_s",
+    "is_measured",
+)
 
 
 def target_of(system: System, *, ram_bytes: int | None = None) -> Target:

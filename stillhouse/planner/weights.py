@@ -6,11 +6,17 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from stillhouse.catalog import Model, Shape, models
+from stillhouse.catalog import HubFiles, Model, Shape, models
 from stillhouse.encodings import Encoding
 from stillhouse.errors import UsageError
 from stillhouse.models.file_size import predicted_file
 from stillhouse.models.folder_size import SCHEMES, folder_tensors
+
+# "Deployment-Ready Reasoning Models", neuralmagic.com, February 2025: all R1 distills, as folders
+# that vLLM serves, in three schemes.
+_FOLDER_PUBLISHER = "neuralmagic"
+_FOLDER_FAMILY = "r1-distill-"
+_FOLDER_ENDINGS = {"FP8": "FP8-dynamic", "INT8": "quantized.w8a8", "W4A16": "quantized.w4a16"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +74,24 @@ def quantizations_of(model: Model, among: Collection[str] | None = None) -> tupl
         except UsageError:
             continue
     return tuple(name for _, name in sorted(found, reverse=True))
+
+
+def folder_quantizations(model: Model) -> tuple[str, ...]:
+    """Schemes of compressed-tensors that its folders are published in."""
+    return tuple(_FOLDER_ENDINGS) if model.name.startswith(_FOLDER_FAMILY) else ()
+
+
+def folder_repo(model: Model, quantization: str) -> str:
+    """Where such a folder is."""
+    return f"{_FOLDER_PUBLISHER}/{model.title}-{_FOLDER_ENDINGS[quantization]}"
+
+
+def gguf_repo(model: Model, quantization: str) -> str:
+    """Where a GGUF file is, with its quantisation, as llama.cpp's `-hf` takes it."""
+    for files in model.files:
+        if isinstance(files, HubFiles) and quantization in files.quantizations:
+            return f"{files.repo}:{quantization}"
+    return f"{model.title}:{quantization}"
 
 
 @cache

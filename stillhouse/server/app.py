@@ -37,7 +37,7 @@ def create_app(pool: ModelPool, kept: metrics.Metrics, settings: ServerSettings)
         title="Stillhouse",
         version=__version__,
         description="Reasoning models: OpenAI's and Ollama's routes over one engine.",
-        docs_url=None,  # its page would load scripts from elsewhere
+        docs_url=None,  # its page would load scripts from elsewhere; ours is in page.py
         redoc_url=None,
     )
     app.state.pool = pool

@@ -31,6 +31,12 @@ async def page() -> Response:
     return FileResponse(_FOLDER / "index.html", headers=_HEADERS)
 
 
+@router.get("/docs")
+async def docs() -> Response:
+    """The routes and their fields, from `/openapi.json`, to be read and tried."""
+    return FileResponse(_FOLDER / "docs.html", headers=_HEADERS)
+
+
 class WebFiles(StaticFiles):
     """Its scripts, styles and fonts."""
 

@@ -67,6 +67,7 @@ class FakeLLM:
         FakeLLM.last = self
 
     last: FakeLLM
+    facts = None
 
     def chat(self, messages: list[Message], *, stream: bool, **options: Any) -> Stream:
         assert stream
@@ -97,6 +98,7 @@ def thought_and_answer() -> Stream:
 @pytest.fixture(autouse=True)
 def fake(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stillhouse.llm.LLM", FakeLLM)
+    monkeypatch.setattr("stillhouse.cli.run.memory_line", lambda _facts, _bytes: "1 GB of memory")
     monkeypatch.setattr("stillhouse.hub.resolve", lambda _, progress: Path())  # noqa: ARG005
     FakeLLM.streams = [thought_and_answer()]
 
@@ -119,7 +121,7 @@ def test_the_answer_alone_goes_to_stdout(capsys: pytest.CaptureFixture[str]) -> 
     run("a-model", "How many legs?")
     output = capsys.readouterr()
     assert output.out == "8\n"
-    assert output.err.startswith("Hm, eight.\n\n")
+    assert output.err.startswith("1 GB of memory\nHm, eight.\n\n")
     assert output.err.splitlines()[-1] == (
         "9 prompt + 2 thought + 3 answer tokens · first after 250 ms · 31.2 tok/s"
     )
@@ -140,7 +142,8 @@ def test_thoughts_are_dimmed_on_a_terminal_and_plain_elsewhere(
     monkeypatch.setattr("sys.stderr", terminal)
     FakeLLM.streams = [thought_and_answer()]
     run("a-model", "How many legs?")
-    assert terminal.getvalue().startswith("\x1b[2mHm, eight.\x1b[0m\n\n")
+    told = terminal.getvalue().partition("1 GB of memory\x1b[0m\n")[2]
+    assert told.startswith("\x1b[2mHm, eight.\x1b[0m\n\n")
 
 
 def test_json_is_one_document_with_every_documented_name(

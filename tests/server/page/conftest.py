@@ -4,48 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import (
-    Browser,
-    BrowserContext,
-    Page,
-    Request,
-    Route,
-    expect,
-    sync_playwright,
-)
+from playwright.sync_api import Browser, BrowserContext, Page, Request, Route
 
+from tests.browser import PATIENCE_MS, browser, picture
 from tests.server.conftest import Served, serving
 
-_ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
-_PATIENCE_MS = 90_000  # a larger model, or a busy machine, may take that long for an answer
+__all__ = ["browser", "picture"]
 
 OpenPage = Callable[..., Page]
-
-
-@pytest.fixture(scope="module")  # while it runs, no other event loop can in this thread
-def browser() -> Iterator[Browser]:
-    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
-    with sync_playwright() as playwright:
-        if path is None and not Path(playwright.chromium.executable_path).exists():
-            pytest.skip("there is no Chromium: 'make browser' or 'playwright install chromium'")
-        expect.set_options(timeout=_PATIENCE_MS)
-        launched = playwright.chromium.launch(executable_path=path, args=_ARGUMENTS)
-        yield launched
-        launched.close()
 
 
 @pytest.fixture(scope="session")
@@ -74,7 +44,7 @@ def open_page(browser: Browser, page_server: Served) -> Iterator[OpenPage]:
     ) -> Page:
         context = browser.new_context(**{"viewport": {"width": 1200, "height": 780}, **options})
         contexts.append(context)
-        context.set_default_timeout(_PATIENCE_MS)
+        context.set_default_timeout(PATIENCE_MS)
         if kept is not None:
             text = json.dumps(json.dumps(kept))
             context.add_init_script(f"localStorage.setItem('stillhouse.chats', {text})")
@@ -91,15 +61,3 @@ def open_page(browser: Browser, page_server: Served) -> Iterator[OpenPage]:
     for context in contexts:
         context.close()
     assert not complaints
-
-
-@pytest.fixture
-def picture() -> Callable[[Page, str], None]:
-    """Takes a picture for the documentation, where a folder for them is named."""
-    folder = os.environ.get("STILLHOUSE_SCREENSHOTS")
-
-    def take(page: Page, name: str) -> None:
-        if folder:
-            page.screenshot(path=Path(folder) / f"{name}.png")
-
-    return take

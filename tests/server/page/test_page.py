@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
+from tests.server.conftest import Served
 from tests.server.page.conftest import OpenPage
 
 Picture = Callable[[Page, str], None]
@@ -246,3 +247,16 @@ def test_a_server_that_is_full_is_asked_again(open_page: OpenPage) -> None:
     page.get_by_role("button", name="Try again").click()
     expect(page.locator(".figures")).to_contain_text("tok/s")
     expect(page.locator(".user")).to_have_count(1)
+
+
+def test_the_routes_are_documented_without_another_host(
+    browser: Browser, page_server: Served
+) -> None:
+    page = browser.new_page()
+    elsewhere: list[str] = []
+    page.on("request", lambda request: elsewhere.append(request.url))
+    page.goto(f"{page_server.url}/docs")
+    expect(page.get_by_text("/v1/chat/completions", exact=True)).to_be_visible()
+    expect(page.get_by_text("/api/generate", exact=True)).to_be_visible()
+    assert all(url.startswith((page_server.url, "data:")) for url in elsewhere)
+    page.close()

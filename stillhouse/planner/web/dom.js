@@ -1,0 +1,100 @@
+// Elements and figures as people read them. All text goes in as text, never as HTML.
+
+const element = (make) => (tag, properties = {}, ...children) => {
+  const node = make(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else node.setAttribute(name, value === true ? "" : value);
+  }
+  node.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  return node;
+};
+const el = element((tag) => document.createElement(tag));
+const svg = element((tag) => document.createElementNS("http://www.w3.org/2000/svg", tag));
+const at = (id) => document.getElementById(id);
+
+const BLANK = "–";
+const isNumber = (value) => typeof value === "number" && Number.isFinite(value);
+const orBlank = (format) => (value) => (isNumber(value) ? format(value) : BLANK);
+
+/** Three significant figures at least: 5.31, 48.2, 317, 8,831. */
+const figure = orBlank((value) => {
+  const digits = [9.995, 99.95].filter((limit) => Math.abs(value) < limit).length;
+  const both = { minimumFractionDigits: digits, maximumFractionDigits: digits };
+  return value.toLocaleString("en", both);
+});
+const gigabytes = orBlank((bytes) => figure(bytes / 1e9));
+const percent = orBlank((share) => (share * 100).toFixed(1));
+
+const bytesText = orBlank((bytes) => {
+  let power = 0;
+  for (; Math.abs(bytes) >= 999.5 && power < 4; power += 1) bytes /= 1000;
+  return `${power ? figure(bytes) : bytes} ${["B", "kB", "MB", "GB", "TB"][power]}`;
+});
+
+const seconds = orBlank((value) => {
+  if (value < 0.9995) return `${(value * 1000).toFixed(0)} ms`;
+  if (value < 59.95) return `${value.toFixed(1)} s`;
+  const whole = Math.round(value), minutes = Math.floor(whole / 60);
+  const two = (number) => String(number).padStart(2, "0");
+  if (minutes < 60) return `${minutes} min ${two(whole % 60)} s`;
+  return `${Math.floor(minutes / 60).toLocaleString("en")} h ${two(minutes % 60)} min`;
+});
+
+const usd = orBlank((value) => {
+  if (value >= 1000) return `$${value.toLocaleString("en", { maximumFractionDigits: 0 })}`;
+  return `$${value >= 0.1 ? value.toFixed(2) : Number(value.toPrecision(1))}`;
+});
+
+const VERDICTS = { fits: "fits", marginal: "marginal", does_not_fit: "does not fit" };
+const verdictMark = (verdict) =>
+  el("span", { class: `verdict ${verdict}` }, VERDICTS[verdict] ?? verdict);
+
+const sentence = (text) =>
+  text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
+
+/** How wide a text will be in a plot, in pixels. */
+function textWidth(text, font) {
+  const pen = document.createElement("canvas").getContext("2d");
+  pen.font = `${font} ${getComputedStyle(document.body).fontFamily}`;
+  return pen.measureText(text).width;
+}
+
+/** A command in a box, with a button that copies it. */
+function commandBox(text) {
+  const code = el("code", {}, text);
+  const copy = async () => {
+    try {
+      await navigator.clipboard.writeText(text);
+    } catch { // a page that is a file may not be let to
+      getSelection().selectAllChildren(code);
+      if (!document.execCommand("copy")) return;
+    }
+    button.textContent = "Copied";
+    setTimeout(() => { button.textContent = "Copy"; }, 1500);
+  };
+  const button = el("button", { type: "button", class: "copy", onclick: copy }, "Copy");
+  return el("div", { class: "command" }, code, button);
+}
+
+/** What is pointed at or focused in a figure, said beside it. */
+function tipOf(holder) {
+  const tip = el("div", { class: "tip", role: "status", hidden: true });
+  holder.append(tip);
+  const show = (mark, lines) => {
+    tip.replaceChildren(...lines.map((line, n) => el(n ? "div" : "strong", {}, line)));
+    tip.hidden = false;
+    const room = holder.getBoundingClientRect(), box = mark.getBoundingClientRect();
+    const left = box.left + box.width / 2 - room.left - tip.offsetWidth / 2;
+    const above = box.top - room.top - tip.offsetHeight - 8;
+    tip.style.left = `${Math.max(4, Math.min(left, room.width - tip.offsetWidth - 4))}px`;
+    tip.style.top = `${above < 0 ? box.bottom - room.top + 8 : above}px`;
+  };
+  return (mark, lines) => {
+    const on = (names, react) => names.forEach((name) => mark.addEventListener(name, react));
+    on(["pointerenter", "focus"], () => show(mark, lines()));
+    on(["pointerleave", "blur"], () => { tip.hidden = true; });
+    return mark;
+  };
+}
