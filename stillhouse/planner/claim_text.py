@@ -69,6 +69,7 @@ _BARE = re.compile(
     rf"\s*(?:an?\s+|the\s+)?{_GB}(?!\w|/)(?:\s*(?:of\s+)?(vram|ram|memory|gpu|card|cpu)(?!\w))?"
 )
 _STOP = re.compile(r"[,:;()@|]")
+_MOST_STARTS = 12  # of a device in one claim
 _SIZE_AFTER = re.compile(r"[\s,(|]*(\d+\s?[gt]b(?:\s*(?:of\s+)?ram)?)(?!\w|/)")
 _ARTICLES = ("a", "an", "the", "one", "my", "your", "our", "single")
 _FILLERS = re.compile(r"(?<!\w)(?:on|at|in|with|a|an|the|of|is|for|and|pass@1|score)(?!\w)")
@@ -229,7 +230,8 @@ def _take_device(rest: str) -> tuple[System | None, UsageError | None, str]:
     of memory alone is taken where nothing has a name.
     """
     error: UsageError | None = None
-    starts = [*(match.end() for match in _START.finditer(rest)), 0]
+    starts = [0, *(match.end() for match in _START.finditer(rest))][:_MOST_STARTS]
+    starts = [*starts[1:], 0]
     for start in starts:
         spans = _words(rest, start)
         for count in range(len(spans), 0, -1):
