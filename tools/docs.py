@@ -3,9 +3,9 @@
     python tools/docs.py            # write
     python tools/docs.py --check    # exit 1 where a page is out of date or names a missing path
 
-Generated: docs/reference/{cli,json,formats,claims}.md, and README's table between its `bench`
-marks, from the last result in benchmarks/results. Checked: every path in backticks in the pages
-below must exist.
+Generated: docs/reference/{cli,json,formats,claims}.md, and, from the last results in
+benchmarks/results, what stands between the `bench` marks of README.md and the `planner` marks of
+docs/concepts/planning.md. Checked: every path in backticks in the pages below must exist.
 """
 
 from __future__ import annotations
@@ -30,11 +30,13 @@ from stillhouse.kernels.isa import Isa
 
 ROOT = Path(__file__).parents[1]
 BENCH_RESULT = ROOT / "benchmarks/results/throughput.md"
+PLANNER_RESULT = ROOT / "benchmarks/results/planner.md"
 LOG = ROOT / "docs/LOG.md"  # history: it names what has gone since
 PAGES_WITH_PATHS = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/**/*.md")
 
 _GENERATED = "<!-- Written by `make docs`; change the code instead. -->\n\n"
 _BENCH_BLOCK = re.compile(r"(?<=<!-- bench:begin -->\n).*?(?=<!-- bench:end -->)", re.DOTALL)
+_PLANNER_BLOCK = re.compile(r"(?<=<!-- planner:begin -->\n).*?(?=<!-- planner:end -->)", re.DOTALL)
 # `stillhouse/cli/main.py`, `tools/`, `errors.py`; not `a/b` alone, which may be a ratio, nor globs.
 _PATH = re.compile(r"`((?:[\w.-]+/)*(?:[\w-]+\.(?:py|md|toml|json)|[\w.-]+/))`")
 
@@ -65,11 +67,19 @@ def generated_pages() -> dict[Path, str]:
         reference / "formats.md": _formats_page(),
         reference / "claims.md": _claims_page(),
     }
-    readme = ROOT / "README.md"
-    if BENCH_RESULT.exists():
-        result = BENCH_RESULT.read_text(encoding="utf-8")
-        pages[readme] = _BENCH_BLOCK.sub(lambda _: result, readme.read_text(encoding="utf-8"))
+    for page, block, result in (
+        (ROOT / "README.md", _BENCH_BLOCK, BENCH_RESULT),
+        (ROOT / "docs/concepts/planning.md", _PLANNER_BLOCK, PLANNER_RESULT),
+    ):
+        if result.exists():
+            pages[page] = _with_block(page.read_text(encoding="utf-8"), block, result)
     return pages
+
+
+def _with_block(page: str, block: re.Pattern[str], result: Path) -> str:
+    """The page with the last committed result between its marks."""
+    table = result.read_text(encoding="utf-8")
+    return block.sub(lambda _: table, page)
 
 
 def missing_paths() -> Iterator[str]:

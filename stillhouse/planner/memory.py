@@ -19,11 +19,11 @@ MIB = 1 << 20
 
 # This engine's process with a model of any size: CPython, numpy, numba with LLVM, the libraries,
 # compiled kernels, the threads (benchmarks/planner.py measures it anew).
-_PROCESS_BYTES = 178_000_000
+_PROCESS_BYTES = 186_000_000
 # What the process takes more once it has answered: sampling, threads, pages of the embeddings.
 _WORKING_BYTES = 40_000_000
 # Strings and ids of the vocabulary, for each token: in the tokenizer, the template and the masks.
-_TOKEN_OBJECT_BYTES = 700
+_TOKEN_OBJECT_BYTES = 650
 
 # llama.cpp makes the logits of a micro-batch of 512 at once, and its masks go over the context in
 # steps of 256 tokens (src/llama-context.cpp, src/llama-kv-cache.cpp).
