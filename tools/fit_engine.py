@@ -1,4 +1,4 @@
-"""Fits this engine's shares of a processor's peaks to a run of benchmarks/planner.py.
+"""Fits this engine's shares of a processor's peaks to runs of benchmarks/planner.py.
 
     python tools/fit_engine.py benchmarks/results/planner.json
 
@@ -36,9 +36,9 @@ _SHARES = tuple(name for name in _FITTED if name.endswith("share"))
 def main() -> None:
     """Fit and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("run", type=Path)
-    document = json.loads(parser.parse_args().run.read_text())
-    cells = document["cells"]
+    parser.add_argument("runs", type=Path, nargs="+")
+    runs = parser.parse_args().runs
+    cells = [cell for run in runs for cell in json.loads(run.read_text())["cells"]]
     weights = {model: loaded_weights(model)[0] for model in {cell["model"] for cell in cells}}
     entry = efficiency_for("this machine", "stillhouse")
     for factor in _STEPS:
