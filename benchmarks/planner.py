@@ -2,6 +2,7 @@
 
     python benchmarks/planner.py                 # three models, three contexts, 1, 4, 16 users
     python benchmarks/planner.py --models smollm2:135m --contexts 512 --users 1 --json out.json
+    python benchmarks/planner.py --again out.json --json out.json   # predict anew, measure nothing
 
 Each cell is a process of its own: it loads the model and lets all users ask at once (half the
 context is the prompt, the rest a thought and a short answer, closed by its budget). Before and
@@ -20,12 +21,13 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+import planner_table
 import psutil
 
 from stillhouse import __version__
@@ -44,43 +46,10 @@ from stillhouse.planner.workload import Workload
 _MODELS = ("smollm2:135m", "qwen2.5-coder:0.5b", "qwen2.5-coder:1.5b")
 _ANSWER_TOKENS = 24
 _SHORT_S = 25.0
-_WORDS = [
-    "the",
-    "spider",
-    "spins",
-    "a",
-    "web",
-    "of",
-    "silk",
-    "and",
-    "waits",
-    "in",
-    "the",
-    "quiet",
-    "garden",
-    "for",
-    "rain",
-    "while",
-    "seven",
-    "old",
-    "clocks",
-    "count",
-    "slow",
-    "hours",
-    "above",
-    "a",
-    "river",
-    "that",
-    "carries",
-    "leaves",
-    "paper",
-    "boats",
-    "and",
-    "light",
-    "to",
-    "the",
-    "sea",
-]
+_TEXT = (
+    "the spider spins a web of silk and waits in the quiet garden for rain while seven old clocks"
+    " count slow hours above a river that carries leaves paper boats and light to the sea"
+)
 
 
 def main() -> None:
@@ -89,17 +58,19 @@ def main() -> None:
     if arguments.cell:
         print(json.dumps(_measure(arguments.models[0], arguments.contexts[0], arguments.users[0])))
         return
+    if arguments.again is not None:
+        run = json.loads(arguments.again.read_text())
+        run |= {"cells": [*map(_again, run["cells"])], "predicted_by": commit()}
+        _report(run, arguments.json)
+        return
     cells = []
     for model in arguments.models:
         _in_a_process(model, min(arguments.contexts), 1)
         for context in arguments.contexts:
             for users in arguments.users:
                 cells.append(_cell(model, context, users))
-                print(_line(cells[-1]), flush=True)
-    errors = {name: [abs(cell["errors"][name]) for cell in cells] for name in cells[0]["errors"]}
-    for name, values in errors.items():
-        print(f"{name}: median error {median(values):.1%}, worst {max(values):.1%}")
-    document = {
+                print(planner_table.line(cells[-1]), flush=True)
+    run = {
         "command": "planner",
         "date": datetime.now(UTC).date().isoformat(),
         "stillhouse": __version__,
@@ -107,9 +78,28 @@ def main() -> None:
         "machine": this_machine().as_json(),
         "cells": cells,
     }
-    if arguments.json is not None:
-        arguments.json.write_text(json.dumps(document, indent=1) + "\n")
-        arguments.json.with_suffix(".md").write_text(_markdown(cells))
+    _report(run, arguments.json)
+
+
+def _report(run: dict[str, Any], path: Path | None) -> None:
+    """The errors of all cells, and the files: JSON, and beside it the table."""
+    cells = run["cells"]
+    for name in cells[0]["errors"]:
+        values = [abs(cell["errors"][name]) for cell in cells]
+        print(f"{name}: median error {median(values):.1%}, worst {max(values):.1%}")
+    if path is not None:
+        path.write_text(json.dumps(run, indent=1) + "\n")
+        path.with_suffix(".md").write_text(planner_table.markdown(cells))
+
+
+def _again(cell: dict[str, Any]) -> dict[str, Any]:
+    """The same measurements, predicted by the planner as it is now."""
+    weights, vocabulary = loaded_weights(cell["model"])
+    workload = Workload(**{name: cell[name] for name in Workload.__dataclass_fields__})
+    reads, makes = cell["read_bytes_per_s"], cell["int8_operations_per_s"]
+    predicted = _predicted(weights, workload, vocabulary, reads, makes)
+    errors = {name: predicted[name] / cell["measured"][name] - 1 for name in predicted}
+    return cell | {"predicted": predicted, "errors": errors}
 
 
 def _cell(model: str, context: int, users: int) -> dict[str, Any]:
@@ -200,7 +190,8 @@ def _machine_speeds(threads: int) -> tuple[float, float]:
 
 
 def _ask(llm: LLM, stream: _Stream, number: int, prompt_tokens: int, thought: int) -> None:
-    words = [_WORDS[(number * 7 + i * (number + 3)) % len(_WORDS)] for i in range(prompt_tokens)]
+    known = _TEXT.split()
+    words = [known[(number * 7 + i * (number + 3)) % len(known)] for i in range(prompt_tokens)]
     text = f"{number}: " + " ".join(words)
     text = text[: int(len(text) * 0.8)]  # a word is a token or a little more
     options: dict[str, Any] = {
@@ -247,7 +238,9 @@ def _predicted(
     entry = efficiency_for(target.kind, target.engine)
     step_s = decode_step_s(weights, workload.users, workload.middle_tokens, target, "bf16", entry)
     prefill_s = workload.users * prefill_s_of(weights, workload.prompt_tokens, target, entry)
-    tree = memory(weights, workload, engine="stillhouse", kv_type="bf16", vocabulary=vocabulary)
+    used = workload.prompt_tokens + workload.thinking_tokens + workload.answer_tokens
+    held = replace(workload, context_tokens=used)  # pages that nothing wrote to take no memory
+    tree = memory(weights, held, engine="stillhouse", kv_type="bf16", vocabulary=vocabulary)
     return {
         "decode_tokens_per_s": workload.users / step_s,
         "prefill_tokens_per_s": workload.users * workload.prompt_tokens / prefill_s,
@@ -256,46 +249,13 @@ def _predicted(
     }
 
 
-def _line(cell: dict[str, Any]) -> str:
-    parts = [f"{cell['model']:20} {cell['context_tokens']:5} x {cell['users']:2}"]
-    for name in cell["errors"]:
-        measured, predicted = cell["measured"][name], cell["predicted"][name]
-        scale = 1e9 if name.endswith("_bytes") else 1
-        parts.append(
-            f"{name.partition('_')[0]} {measured / scale:7.4g} ({predicted / scale:7.4g},"
-            f" {cell['errors'][name]:+4.0%})"
-        )
-    parts.append(f"{cell['read_bytes_per_s'] / 1e9:.1f} GB/s")
-    return "  ".join(parts)
-
-
-def _markdown(cells: list[dict[str, Any]]) -> str:
-    """For docs/concepts/planning.md."""
-    rows = ["| model | context x users | memory, GB | decode, tok/s | prompt, tok/s | answer, s |"]
-    rows.append("| --- | --- | --- | --- | --- | --- |")
-    for cell in cells:
-        parts = []
-        for name in ("memory_bytes", "decode_tokens_per_s", "prefill_tokens_per_s",
-                     "time_to_answer_s"):  # fmt: skip
-            scale = 1e9 if name == "memory_bytes" else 1
-            measured, predicted = cell["measured"][name] / scale, cell["predicted"][name] / scale
-            parts.append(f"{measured:.4g} / {predicted:.4g} ({cell['errors'][name]:+.0%})")
-        size = f"{cell['context_tokens']} x {cell['users']}"
-        rows.append(f"| `{cell['model']}` | {size} | {' | '.join(parts)} |")
-    told = []
-    for name in cells[0]["errors"]:
-        errors = [abs(cell["errors"][name]) for cell in cells]
-        told.append(f"{name} {median(errors):.1%} (worst {max(errors):.1%})")
-    closing = "Measured / predicted (error). Median errors: " + ", ".join(told) + "."
-    return "\n".join(rows) + f"\n\n{closing}\n"
-
-
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--models", nargs="+", default=list(_MODELS))
     parser.add_argument("--contexts", type=int, nargs="+", default=[512, 1024, 2048])
     parser.add_argument("--users", type=int, nargs="+", default=[1, 4, 16])
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--again", type=Path, metavar="FILE", help="a run's JSON")
     parser.add_argument("--cell", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
 
