@@ -9,7 +9,7 @@ context is the prompt, the rest a thought and a short answer, closed by its budg
 after it the memory's bandwidth and the int8 products that the processor makes are measured, and
 the prediction is made with those figures: other people's programs move them by a factor of two
 within minutes. Nothing else of the cell is used but the numbers of its tokens. Short cells are
-measured three times, and medians are what is compared. Resident memory is read when all contexts
+measured several times (`--tries`), and medians are what is compared. Resident memory is read when all contexts
 are full. A first run of each model, which compiles its kernels, is not counted.
 """
 
@@ -68,7 +68,7 @@ def main() -> None:
         _in_a_process(model, min(arguments.contexts), 1)
         for context in arguments.contexts:
             for users in arguments.users:
-                cells.append(_cell(model, context, users))
+                cells.append(_cell(model, context, users, arguments.tries))
                 print(planner_table.line(cells[-1]), flush=True)
     run = {
         "command": "planner",
@@ -102,11 +102,11 @@ def _again(cell: dict[str, Any]) -> dict[str, Any]:
     return cell | {"predicted": predicted, "errors": errors}
 
 
-def _cell(model: str, context: int, users: int) -> dict[str, Any]:
-    """The medians of three measurements, or one where that takes long."""
+def _cell(model: str, context: int, users: int, most: int) -> dict[str, Any]:
+    """The medians of so many measurements, or one where that takes long."""
     tries = [_in_a_process(model, context, users)]
     if tries[0]["measured"]["time_to_answer_s"] < _SHORT_S:
-        tries += [_in_a_process(model, context, users) for _ in range(2)]
+        tries += [_in_a_process(model, context, users) for _ in range(most - 1)]
     cell = tries[0]
     for kind in ("measured", "predicted"):
         cell[kind] = {name: median(one[kind][name] for one in tries) for name in cell[kind]}
@@ -254,6 +254,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--models", nargs="+", default=list(_MODELS))
     parser.add_argument("--contexts", type=int, nargs="+", default=[512, 1024, 2048])
     parser.add_argument("--users", type=int, nargs="+", default=[1, 4, 16])
+    parser.add_argument("--tries", type=int, default=3, help="of each short cell")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--again", type=Path, metavar="FILE", help="a run's JSON")
     parser.add_argument("--cell", action="store_true", help=argparse.SUPPRESS)
