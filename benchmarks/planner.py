@@ -9,8 +9,8 @@ context is the prompt, the rest a thought and a short answer, closed by its budg
 after it the memory's bandwidth and the int8 products that the processor makes are measured, and
 the prediction is made with those figures: other people's programs move them by a factor of two
 within minutes. Nothing else of the cell is used but the numbers of its tokens. Short cells are
-measured several times (`--tries`), and medians are what is compared. Resident memory is read when all contexts
-are full. A first run of each model, which compiles its kernels, is not counted.
+measured several times (`--tries`), and medians are what is compared. Resident memory is read when
+the contexts are full. A first run of each model, which compiles its kernels, is not counted.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
@@ -238,9 +238,7 @@ def _predicted(
     entry = efficiency_for(target.kind, target.engine)
     step_s = decode_step_s(weights, workload.users, workload.middle_tokens, target, "bf16", entry)
     prefill_s = workload.users * prefill_s_of(weights, workload.prompt_tokens, target, entry)
-    used = workload.prompt_tokens + workload.thinking_tokens + workload.answer_tokens
-    held = replace(workload, context_tokens=used)  # pages that nothing wrote to take no memory
-    tree = memory(weights, held, engine="stillhouse", kv_type="bf16", vocabulary=vocabulary)
+    tree = memory(weights, workload, engine="stillhouse", kv_type="bf16", vocabulary=vocabulary)
     return {
         "decode_tokens_per_s": workload.users / step_s,
         "prefill_tokens_per_s": workload.users * workload.prompt_tokens / prefill_s,
