@@ -31,14 +31,13 @@ import planner_table
 import psutil
 
 from stillhouse import __version__
-from stillhouse.catalog import efficiency_for
 from stillhouse.cli.document import commit
 from stillhouse.hardware import this_machine
 from stillhouse.kernels import bandwidth, peak
 from stillhouse.llm import LLM, Reply
 from stillhouse.planner.local import loaded_weights
 from stillhouse.planner.memory import memory
-from stillhouse.planner.speed import decode_step_s, prefill_s_of
+from stillhouse.planner.speed import speed
 from stillhouse.planner.targets import Target
 from stillhouse.planner.weights import Weights
 from stillhouse.planner.workload import Workload
@@ -235,14 +234,12 @@ def _predicted(
     target = Target(
         "this machine", "stillhouse", "this machine", 1, 0, None, None, read_per_s, made_per_s
     )
-    entry = efficiency_for(target.kind, target.engine)
-    step_s = decode_step_s(weights, workload.users, workload.middle_tokens, target, "bf16", entry)
-    prefill_s = workload.users * prefill_s_of(weights, workload.prompt_tokens, target, entry)
+    pace = speed(weights, workload, target, "bf16")
     tree = memory(weights, workload, engine="stillhouse", kv_type="bf16", vocabulary=vocabulary)
     return {
-        "decode_tokens_per_s": workload.users / step_s,
-        "prefill_tokens_per_s": workload.users * workload.prompt_tokens / prefill_s,
-        "time_to_answer_s": prefill_s + workload.thinking_tokens * step_s,
+        "decode_tokens_per_s": pace.decode_tokens_per_s,
+        "prefill_tokens_per_s": pace.prefill_tokens_per_s,
+        "time_to_answer_s": pace.time_to_answer_s,
         "memory_bytes": float(tree.num_bytes),
     }
 

@@ -18,7 +18,7 @@ from stillhouse.planner.workload import Workload
 MIB = 1 << 20
 
 # This engine's process with a model of any size: CPython, numpy, numba with LLVM, the libraries,
-# compiled kernels, the threads (benchmarks/planner.py measures it anew).
+# compiled kernels, the threads; benchmarks/planner.py holds the sum against a real process.
 _PROCESS_BYTES = 186_000_000
 # What the process takes more once it has answered: sampling, threads, pages of the embeddings.
 _WORKING_BYTES = 40_000_000

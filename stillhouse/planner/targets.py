@@ -33,7 +33,6 @@ class Target:
     ram_bytes_per_s: float | None = None
     is_measured: bool = False
     power_w: float | None = None
-    price_usd: float | None = None
     rental_usd_per_h: float | None = None
     notes: tuple[str, ...] = ()
 
@@ -90,7 +89,6 @@ def target_of(system: System, *, ram_bytes: int | None = None) -> Target:
         ),
         ram_bytes_per_s=None if ram is None else USUAL_RAM_BYTES_PER_S,
         power_w=None if device.power_w is None else float(device.power_w * system.count),
-        price_usd=None if device.price_usd is None else float(device.price_usd * system.count),
         rental_usd_per_h=(
             None if device.rental_usd_per_h is None else device.rental_usd_per_h * system.count
         ),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from stillhouse.errors import UsageError
 
 # A guide's question to a distilled model is thought about for 500 to 2,000 tokens before the answer
-# begins; competition problems take 8,000 to 23,000.
+# begins; R1 takes 12,000 for AIME problems, R1-0528 23,000.
 PROMPT_TOKENS = 512
 THINKING_TOKENS = 2000
 ANSWER_TOKENS = 512
