@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hf_checkpoint import Scheme, make_checkpoint
-from limits import Format
 from turns import Worker
 
+from stillhouse.bench.roofline import Format
 from stillhouse.checkpoints import Checkpoint
 from stillhouse.models import cost
 from stillhouse.models.config import ModelConfig

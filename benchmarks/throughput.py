@@ -8,7 +8,7 @@ Engines take turns: in each round every one is given the same fresh random promp
 helps, and writes greedily past any end token. Prefill is the tokens of one long prompt over the
 time to the first token. Decode is what all users get together while all of them write (`turns.py`).
 Figures are medians over the rounds, and a ratio is the median of the rounds' own ratios: on a
-shared machine only those can be compared. What the machine allows (`limits.py`) is measured in each
+shared machine only those can be compared. What the machine allows (`stillhouse/bench/roofline.py`) is measured in each
 round too. Before anything is timed, every engine must answer a question rightly.
 
 All engines read one GGUF, but vLLM: that gets its numbers in BF16, and rounded to INT8 W8A8, which
@@ -28,13 +28,13 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-import limits
 from contenders import Contender, with_gguf, with_safetensors
-from limits import Speeds
 from throughput_table import table
 from turns import Task, Turn, Worker
 
 from stillhouse import __version__, hub, paths
+from stillhouse.bench import roofline
+from stillhouse.bench.roofline import Speeds
 from stillhouse.checkpoints import open_gguf
 from stillhouse.cli.document import commit
 from stillhouse.hardware import this_machine
@@ -197,10 +197,14 @@ def _row(
     for engine in engines:
         own, rate = turns[engine.name], median(rates[engine.name])
         if shape.is_prefill:
-            limit = limits.prefill_tokens_per_s(config, engine.form, speeds, shape.prompt_tokens)
+            limit = roofline.prefill_tokens_per_s(
+                config.shape, engine.form, speeds, shape.prompt_tokens
+            )
         else:
             middle = shape.prompt_tokens + shape.output_tokens // 2
-            limit = limits.decode_tokens_per_s(config, engine.form, speeds, shape.users, middle)
+            limit = roofline.decode_tokens_per_s(
+                config.shape, engine.form, speeds, shape.users, middle
+            )
         results[engine.name] = {
             "tokens_per_s": rate,
             "limit_tokens_per_s": limit,

@@ -12,7 +12,9 @@ from typing import Any, Literal
 Counted = Literal["usage", "chunks"]
 """Who counted a reply's thought and answer: the server's `usage`, or its pieces were counted."""
 
-ErrorKind = Literal["connect", "http_4xx", "http_5xx", "timeout", "broken_stream", "server", "other"]
+ErrorKind = Literal[
+    "connect", "http_4xx", "http_5xx", "timeout", "broken_stream", "server", "other"
+]
 """No connection; a refusal; silence for too long; a stream without an end; an error within one."""
 
 

@@ -19,8 +19,10 @@ from stillhouse.catalog.lookup import Found, find, models, sampling_for
 from stillhouse.catalog.quality import Recovery, TextFit, recoveries, recovery_for, text_fits
 from stillhouse.catalog.shapes import Experts, LatentAttention, Shape, TokenizerBytes
 from stillhouse.catalog.speeds import Speed, published_speeds
+from stillhouse.catalog.workloads import BenchLoad, bench_loads, find_bench_load
 
 __all__ = [
+    "BenchLoad",
     "Conversion",
     "Device",
     "Efficiency",
@@ -45,9 +47,11 @@ __all__ = [
     "Vendor",
     "Verdict",
     "WholeSystem",
+    "bench_loads",
     "efficiencies",
     "efficiency_for",
     "find",
+    "find_bench_load",
     "find_device",
     "fit_claims",
     "known_devices",
