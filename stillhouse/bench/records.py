@@ -109,6 +109,10 @@ class Cell:
     counted: Counted
     is_complete: bool  # False: stopped by Ctrl-C
     request_records: tuple[RequestRecord, ...]
+    # Share of the unquantised model's score, as published for this quantisation, and by whom; None
+    # where nobody has. `still eval` measures it.
+    quality_recovery: float | None = None
+    quality_source: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The same names and values, ready for `json.dumps`."""
