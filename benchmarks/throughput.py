@@ -9,7 +9,8 @@ helps, and writes greedily past any end token. Prefill is the tokens of one long
 time to the first token. Decode is what all users get together while all of them write (`turns.py`).
 Figures are medians over the rounds, and a ratio is the median of the rounds' own ratios: on a
 shared machine only those can be compared. What the machine allows is measured in each round too
-(`stillhouse/bench/roofline.py`). Before anything is timed, every engine must answer a question rightly.
+(`stillhouse/bench/roofline.py`). Before anything is timed, every engine must answer a question
+rightly.
 
 All engines read one GGUF, but vLLM: that gets its numbers in BF16, and rounded to INT8 W8A8, which
 `hf_checkpoint.py` writes into a work folder.

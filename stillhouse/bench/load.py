@@ -96,7 +96,7 @@ async def offer(
 
 
 def arrival_times_s(load: Load, seed: int) -> list[float]:
-    """Of an open loop's requests, the first at 0; scaled so that they arrive at the rate exactly."""
+    """Of an open loop's requests, from 0; scaled so that they arrive at the rate exactly."""
     assert load.rate_per_s is not None
     generator = random.Random(seed)
     delays = [

@@ -19,17 +19,18 @@ from stillhouse.errors import UsageError
 _FIELDS = ("prompt", "question", "problem", "input", "text")
 
 _WORDS = (
-    "the of and to in a is that for it as was with be by on not he his but at are this have from or"
-    " had an they which one you were all her she there would their we him been has when who will no"
-    " more if out so up said what its about than into them can only other time new some could these"
-    " two may first then do any like my now over such our man me even most made after also did many"
-    " off before must well back through years much where your way down should because long each"
-    " just state those people too mr how little good world make very year still see own work men day"
-    " get here between both life being under three never know same last another while us might great"
-    " go come since against right came take used himself few house use place during high without"
-    " again home around small however found part school general once upon every water number course"
-    " war until always away something fact less though public put head think called set almost end"
-    " night second better young power side light line group name city side case field money change"
+    "the of and to in a is that for it as was with be by on not he his but at are this have "
+    "from or had an they which one you were all her she there would their we him been has when "
+    "who will no more if out so up said what its about than into them can only other time new "
+    "some could these two may first then do any like my now over such our man me even most made "
+    "after also did many off before must well back through years much where your way down "
+    "should because long each just state those people too mr how little good world make very "
+    "year still see own work men day get here between both life being under three never know "
+    "same last another while us might great go come since against right came take used himself "
+    "few house use place during high without again home around small however found part school "
+    "general once upon every water number course war until always away something fact less "
+    "though public put head think called set almost end night second better young power side "
+    "light line group name city side case field money change"
 )
 
 
@@ -39,7 +40,7 @@ class Synthetic:
 
     seed: int
 
-    def text(self, number: int, num_words: int) -> str:
+    def text(self, number: int, num_words: int, /) -> str:
         """At least one word."""
         chosen = random.Random(f"{self.seed}/{number}").choices(_WORDS.split(), k=num_words)
         return " ".join(chosen)
@@ -51,8 +52,8 @@ class FromFile:
 
     texts: tuple[str, ...]
 
-    def text(self, number: int, num_words: int) -> str:  # noqa: ARG002: they are as long as they are
-        """The prompt of that number."""
+    def text(self, number: int, _num_words: int, /) -> str:
+        """The prompt of that number, however long."""
         return self.texts[number % len(self.texts)]
 
 

@@ -37,7 +37,7 @@ class Slo:
         return cls(**limits)
 
     def is_kept(self, record: RequestRecord) -> bool:
-        """By a request that was answered; one without an answer broke a promise about the answer."""
+        """By one request; without an answer it broke a promise about the answer."""
         if record.error is not None:
             return False
         for limit in fields(self):
