@@ -1,0 +1,117 @@
+"""Runs a benchmark until it ends or Ctrl-C does, and shows what it found in every form asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from stillhouse.bench.columns import table_of
+from stillhouse.bench.document import BenchDocument
+from stillhouse.bench.figures import seconds, three_figures
+from stillhouse.bench.runs import Results, RunPlan, Target, run
+from stillhouse.bench.speedups import Speedup, speedups
+from stillhouse.cli.bench_live import LiveBench
+from stillhouse.cli.table import aligned
+from stillhouse.cli.terminal import StageLine, note
+from stillhouse.workers.event_loops import run_in_loop
+
+
+def run_until_stopped(targets: Sequence[Target], plan: RunPlan) -> Results:
+    """The first Ctrl-C ends the cell that runs, and the results are what there is; a second one
+    interrupts as ever. Raises as `run` does.
+    """
+    results = Results()
+    num_cells = 0 if plan.sweep else len(targets) * len(plan.workloads) * len(plan.loads)
+
+    async def work() -> None:
+        stop, loop = asyncio.Event(), asyncio.get_running_loop()
+
+        def interrupt() -> None:
+            note("stopping: what was measured follows")
+            loop.remove_signal_handler(signal.SIGINT)
+            stop.set()
+
+        with suppress(NotImplementedError):  # Windows has no handlers in its loops
+            loop.add_signal_handler(signal.SIGINT, interrupt)
+        with LiveBench(num_cells) as live:
+            await run(targets, plan, live, stop, results=results, progress=StageLine())
+
+    run_in_loop(work())
+    return results
+
+
+def report(
+    document: dict[str, Any],
+    results: Results,
+    earlier: Sequence[BenchDocument],
+    *,
+    save: Path | None,
+    html: Path | None,
+    markdown: Path | None,
+    as_json: bool,
+) -> None:
+    """Files first, then stdout: the table, or the document. `earlier` runs stand in tables and
+    pages, not in the document.
+    """
+    cells = [*(cell for run in earlier for cell in run.results), *results.cells]
+    shown = document | {
+        "results": [cell.as_json() for cell in cells],
+        "comparisons": [one.as_json() for one in speedups(cells)],
+        "notes": [*(n for run in earlier for n in run.notes), *results.notes],
+    }
+    if save is not None:
+        _write(save, json.dumps(document, indent=1) + "\n")
+    if html is not None:
+        from stillhouse.bench.page import page
+
+        _write(html, page(shown))
+    if markdown is not None:
+        from stillhouse.bench.markdown import markdown as markdown_of
+
+        _write(markdown, markdown_of(shown))
+    if as_json:
+        json.dump(document, sys.stdout, indent=2, ensure_ascii=False)
+        sys.stdout.write("\n")
+        return
+    if not cells:
+        print("nothing was measured")
+        return
+    columns, rows = table_of(cells)
+    headings = [column.heading.upper() for column in columns]
+    right = [number for number, column in enumerate(columns) if column.is_right]
+    print("\n".join(aligned([headings, *rows], right=right)))
+    for line in (
+        *(sweep.sentence for sweep in results.sweeps),
+        *map(_sentence, speedups(cells)),
+        f"good: {document['slo_text']}" if "slo_text" in document else "",
+    ):
+        if line:
+            print(line)
+
+
+def _sentence(one: Speedup) -> str:
+    parts = []
+    if one.single_stream_speedup is not None and one.single_stream_s is not None:
+        parts.append(
+            f"{one.single_stream_speedup:.2f}x alone ({seconds(one.single_stream_s)} an answer)"
+        )
+    if one.multi_stream_speedup is not None and one.multi_stream_per_s is not None:
+        parts.append(
+            f"{one.multi_stream_speedup:.2f}x together"
+            f" ({three_figures(one.multi_stream_per_s)} answers/s)"
+        )
+    return f"{one.model} against {one.baseline}, {one.workload}: {', '.join(parts)}"
+
+
+def _write(path: Path, text: str) -> None:
+    """Whole or not at all."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
+    note(f"wrote {path}")
