@@ -12,13 +12,22 @@ StillhouseError
 ├── ContextTooLong     a request that can never fit in the context, with both numbers
 ├── EngineStopped      a request that is open, or comes, after the engine has failed or was closed
 ├── WorkerDied         the process that computed a model has ended (killed, out of memory)
-└── Overloaded         more requests wait than may; `retry_after_s` says when to come back
+├── Overloaded         more requests wait than may; `retry_after_s` says when to come back
+└── RequestFailed      a server at a URL gave no whole reply; `kind` says how it failed
+    └── FieldRefused   it does not take a field of the request; `field` is its name
 
 The command line prints ``message`` and ``hint`` on one line each and exits with 2. An ``assert`` is
 for our own bugs only.
 """
 
 from __future__ import annotations
+
+from typing import Literal
+
+FailureKind = Literal[
+    "connect", "http_4xx", "http_5xx", "timeout", "broken_stream", "server", "other"
+]
+"""No connection; a refusal; silence for too long; a stream without an end; an error within one."""
 
 
 class StillhouseError(Exception):
@@ -87,3 +96,43 @@ class Overloaded(StillhouseError):
 
 def _overloaded(message: str, retry_after_s: int, hint: str | None) -> Overloaded:
     return Overloaded(message, retry_after_s=retry_after_s, hint=hint)
+
+
+class RequestFailed(StillhouseError):
+    """A server that was asked over HTTP gave no whole reply. `status` is None if it gave none."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        kind: FailureKind,
+        status: int | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.kind: FailureKind = kind
+        self.status = status
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _request_failed, (self.message, self.kind, self.status, self.hint)
+
+
+class FieldRefused(RequestFailed):
+    """The server names a field of the request as its reason. Nothing was left out to please it."""
+
+    def __init__(self, message: str, *, field: str, status: int, hint: str | None = None) -> None:
+        super().__init__(message, kind="http_4xx", status=status, hint=hint)
+        self.field = field
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _field_refused, (self.message, self.field, self.status, self.hint)
+
+
+def _request_failed(
+    message: str, kind: FailureKind, status: int | None, hint: str | None
+) -> RequestFailed:
+    return RequestFailed(message, kind=kind, status=status, hint=hint)
+
+
+def _field_refused(message: str, field: str, status: int, hint: str | None) -> FieldRefused:
+    return FieldRefused(message, field=field, status=status, hint=hint)
