@@ -2,36 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Any, Literal, Protocol, Self
+from collections.abc import Callable
 
 from stillhouse.bench.load import Observed
-from stillhouse.bench.records import ErrorKind, RequestRecord
-from stillhouse.client import ServedReply
+from stillhouse.bench.records import RequestRecord
+from stillhouse.client import Client, ServedReply
 from stillhouse.errors import RequestFailed, StillhouseError
+from stillhouse.llm import LLM
+from stillhouse.questions import ChatOptions
 from stillhouse.replies import Reply
-from stillhouse.text import Delta
 from stillhouse.timings import Clock
 
-
-class Stream(AsyncIterator[Delta | Reply], Protocol):
-    """A reply as it comes; leaving it stops the model."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(self, *_: object) -> None: ...
-
-
-class Talker(Protocol):
-    """What can be measured: an `LLM`, or a `Client` of any server."""
-
-    async def achat(self, chat: str, *, stream: Literal[True], **options: Any) -> Stream: ...
+Talker = LLM | Client
+"""What can be measured: a model here, or whatever answers at a URL."""
 
 
 async def ask(
     talker: Talker,
     text: str,
-    options: Mapping[str, Any],
+    options: ChatOptions,
     *,
     number: int,
     started_s: float,
@@ -52,14 +41,14 @@ async def ask(
                     gaps_s.append(now - latest)
                 latest = now
                 on_piece()
-    except Exception as error:
+    except StillhouseError as error:
         return Observed(
             RequestRecord(
                 number,
                 started_s,
                 e2e_s=clock() - asked_at,
-                error=_kind(error),
-                message=_message(error),
+                error=error.kind if isinstance(error, RequestFailed) else "other",
+                message=error.message,
             )
         )
     assert reply is not None, "a stream ends with a Reply"
@@ -88,13 +77,3 @@ def _record(reply: Reply, number: int, started_s: float) -> RequestRecord:
         finish_reason=reply.finish_reason,
         thinking_end=reply.thinking_end,
     )
-
-
-def _kind(error: Exception) -> ErrorKind:
-    return error.kind if isinstance(error, RequestFailed) else "other"
-
-
-def _message(error: Exception) -> str:
-    if isinstance(error, StillhouseError):
-        return error.message
-    return f"{type(error).__name__}: {error}"

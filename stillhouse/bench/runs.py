@@ -173,9 +173,7 @@ async def _opened(
         yield system
 
 
-async def _measure(
-    session: Session, workload: BenchLoad, plan: RunPlan, results: Results
-) -> None:
+async def _measure(session: Session, workload: BenchLoad, plan: RunPlan, results: Results) -> None:
     if plan.sweep is None:
         for load in plan.loads:
             results.cells.append(await session.measure(workload, load))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Protocol
 
 from stillhouse.bench.asking import ask
-from stillhouse.bench.load import Load, Observed, Outcome, offer
+from stillhouse.bench.load import Ask, Load, Observed, Outcome, offer
 from stillhouse.bench.measure import Conditions, cell_of
 from stillhouse.bench.memory import PeakMemory
 from stillhouse.bench.prompts import FromFile, Synthetic, words_for
@@ -21,6 +21,7 @@ from stillhouse.bench.systems import System
 from stillhouse.catalog import BenchLoad
 from stillhouse.errors import UsageError
 from stillhouse.hardware import this_machine
+from stillhouse.questions import ChatOptions
 from stillhouse.timings import Clock
 
 _PROBE_WORDS = (16, 144)
@@ -33,7 +34,7 @@ class Settings:
 
     slo: Slo
     prompts: Synthetic | FromFile
-    options: Mapping[str, Any]
+    options: ChatOptions
     is_fixed: bool = True  # every output has the workload's length; else that is the most
     warm_up_users: int = 1
     seed: int = 0
@@ -48,7 +49,7 @@ class Listener(Protocol):
 
     def piece(self) -> None: ...
 
-    def request_ended(self, observed: Observed) -> None: ...
+    def request_ended(self, observed: Observed, /) -> None: ...
 
     def cell_ended(self, cell: Cell) -> None: ...
 
@@ -75,6 +76,7 @@ class Session:
         self._template: list[tuple[int, int]] | None = None  # (words, tokens), counted
         self._single: dict[tuple[str, int, int], float] = {}  # workload: tok/s of one user
         self._cells = 0
+
     @property
     def is_stopped(self) -> bool:
         return self._stop.is_set()
@@ -85,7 +87,7 @@ class Session:
         Raises UsageError for a server that refuses what will be asked of it, with its own words.
         """
         text = self.settings.prompts.text
-        options = dict(self.settings.options) | {"max_tokens": _WARM_UP_TOKENS}
+        options: ChatOptions = {**self.settings.options, "max_tokens": _WARM_UP_TOKENS}
         if self.settings.is_fixed:
             options["ignore_eos"] = True
 
@@ -112,7 +114,7 @@ class Session:
 
         async def one(number: int, started_s: float) -> Observed:
             text = settings.prompts.text(first + number, words)
-            return await self._ask(text, options | {"seed": number}, number, started_s)
+            return await self._ask(text, {**options, "seed": number}, number, started_s)
 
         if isinstance(settings.prompts, FromFile):
             first = 0
@@ -120,7 +122,7 @@ class Session:
         speeds = [self._speeds()]
         with ExitStack() as watching:
             memory = None if system.pid is None else watching.enter_context(PeakMemory(system.pid))
-            outcome = await self._offer(load, one)
+            outcome = await self._offer(load, one, self._listener.request_ended)
         speeds.append(self._speeds())
         key = (workload.name, workload.prompt_tokens, workload.output_tokens)
         known = [one for one in speeds if one is not None]
@@ -144,18 +146,14 @@ class Session:
         self._listener.cell_ended(cell)
         return cell
 
-    async def _offer(self, load: Load, one: Any) -> Outcome:
-        return await offer(
-            load,
-            one,
-            clock=self._clock,
-            seed=self.settings.seed,
-            stop=self._stop,
-            on_end=self._listener.request_ended,
-        )
+    async def _offer(
+        self, load: Load, one: Ask, on_end: Callable[[Observed], None] = lambda _: None
+    ) -> Outcome:
+        seed, stop = self.settings.seed, self._stop
+        return await offer(load, one, clock=self._clock, seed=seed, stop=stop, on_end=on_end)
 
     async def _ask(
-        self, text: str, options: Mapping[str, Any], number: int, started_s: float
+        self, text: str, options: ChatOptions, number: int, started_s: float
     ) -> Observed:
         return await ask(
             self.system.talker,
@@ -167,12 +165,13 @@ class Session:
             on_piece=self._listener.piece,
         )
 
-    def _options(self, workload: BenchLoad) -> dict[str, Any]:
-        options = dict(self.settings.options) | {"max_tokens": workload.output_tokens}
+    def _options(self, workload: BenchLoad) -> ChatOptions:
+        options: ChatOptions = {}
+        if workload.thinking_tokens:
+            options = {"think": True, "thinking_budget": workload.thinking_tokens}
+        options |= {**self.settings.options, "max_tokens": workload.output_tokens}
         if self.settings.is_fixed:
             options["ignore_eos"] = True
-        if workload.thinking_tokens:
-            options = {"think": True, "thinking_budget": workload.thinking_tokens} | options
         return options
 
     async def _words(self, prompt_tokens: int) -> int:
@@ -185,7 +184,7 @@ class Session:
             for words in _PROBE_WORDS:
                 observed = await self._ask(
                     prompts.text(-1000 - words, words),
-                    dict(self.settings.options) | {"max_tokens": 1},
+                    {**self.settings.options, "max_tokens": 1},
                     0,
                     0.0,
                 )

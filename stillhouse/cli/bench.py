@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import secrets
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from stillhouse.cli import options
 from stillhouse.cli.document import whole_document
 from stillhouse.units import parse_bytes
+
+if TYPE_CHECKING:
+    from stillhouse.questions import ChatOptions
 
 _INTERRUPTED = 130
 _SLACK_TOKENS = 64  # for a template, and for a count of words that is a little off
@@ -94,7 +98,14 @@ def bench(
     temperature: options.Temperature = None,
     think: options.Think = None,
     thinking_budget: options.ThinkingBudget = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of prompts and arrivals.")] = 0,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Of prompts and arrivals: the same ones again, which a server may have kept."
+            " [default: new ones]",
+        ),
+    ] = None,
     context: options.Context = None,
     kv_type: options.KVType = options.KVTypeName.BF16,
     threads: options.Threads = None,
@@ -143,9 +154,17 @@ def bench(
     rates = () if rate is None else bench_load.rates(rate)
     by_context = sweep is SweepName.CONTEXT
     at_once = 1 if by_context else most_users if sweep else max(counts)
-    chat = {"temperature": temperature, "think": think, "thinking_budget": thinking_budget}
+    chat: ChatOptions = {}  # None would overrule what a workload asks for
+    if temperature is not None:
+        chat["temperature"] = temperature
+    if think is not None:
+        chat["think"] = think
+    if thinking_budget is not None:
+        chat["thinking_budget"] = thinking_budget
     if context is None and prompts is None and not by_context:
         context = max(one.prompt_tokens + one.output_tokens for one in workloads) + _SLACK_TOKENS
+    if seed is None:
+        seed = secrets.randbelow(2**31)
     plan = RunPlan(
         workloads=workloads,
         users=() if rates else counts,
@@ -157,7 +176,7 @@ def bench(
         settings=Settings(
             slo=Slo.parse(slo or DEFAULT),
             prompts=Synthetic(seed) if prompts is None else read_prompts(prompts),
-            options={name: value for name, value in chat.items() if value is not None},
+            options=chat,
             is_fixed=not natural,
             warm_up_users=at_once,
             seed=seed,
@@ -181,6 +200,7 @@ def bench(
         model=models[0] if models and len(targets) == 1 else None,
         date=datetime.now(UTC).isoformat(timespec="seconds"),
         slo=plan.settings.slo.as_json(),
+        seed=seed,
         **results.as_json(),
     )
     report(document, results, earlier, save=save, html=html, markdown=markdown, as_json=json)

@@ -29,7 +29,7 @@ class LiveBench:
         """`num_cells` in the whole run; 0 where nobody knows."""
         self._num_cells = num_cells
         self._num_done = 0
-        self._began_at = self._drawn_at = time.monotonic()
+        self._began_at = self._cell_at = self._drawn_at = time.monotonic()
         self._pieces = 0
         self._bar = Progress(
             TextColumn("{task.description}"),
@@ -81,7 +81,7 @@ class LiveBench:
             rate = self._pieces / max(1e-9, now - self._cell_at)
             self._bar.update(self._task, rate=f"{rate:.0f} tok/s", left=self._left())
 
-    def request_ended(self, observed: Observed) -> None:  # noqa: ARG002: the count is enough
+    def request_ended(self, _observed: Observed) -> None:
         """The bar moves."""
         self._bar.advance(self._task)
 

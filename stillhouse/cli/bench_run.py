@@ -1,4 +1,4 @@
-"""Runs a benchmark until it ends or Ctrl-C does, and shows what it found in every form asked for."""
+"""Runs a benchmark until it ends or is stopped, and shows what it found in every form."""
 
 from __future__ import annotations
 

@@ -101,4 +101,36 @@ DOCUMENTS: Mapping[str, Mapping[str, str]] = {
         "measured here; from 0 to 1), `queue_s` (before the engine began), "
         "`thinking_s`, `e2e_s` (last token); null where there was nothing to time",
     },
+    "bench": {
+        "date": "when it ended, UTC",
+        "slo": "what counts as good, in seconds: of `ttft_s`, `ttfat_s`, `tpot_s`, `e2e_s` those "
+        "that are limited",
+        "seed": "of the prompts and arrivals; `--seed` asks for the same again",
+        "machine_speeds": "`read_bytes_per_s`, `int8_operations_per_s`, `bf16_operations_per_s`: "
+        "medians of what this machine did around the cells; null where no roofline was drawn",
+        "results": "a list of cells {`engine`, `url` (null: in process), `model`, `quantization`, "
+        "`workload`, `loop` (`closed`: users who ask again; `open`: arrivals), `users`, "
+        "`rate_per_s`, `prompt_tokens`, `output_tokens` (as asked for; null: as they come), "
+        "`requests` (completed), `duration_s`, `requests_per_s`, `output_tokens_per_s` (thoughts "
+        "and answers, all users together), `total_tokens_per_s`, `user_tokens_per_s` (1 / median "
+        "TPOT), `prefill_tokens_per_s`, `decode_tokens_per_s` (while anybody waits for a first "
+        "token, while anybody is past it), `ttft_s`, `ttfat_s` (first text of the answer), "
+        "`tpot_s` ((e2e - ttft) / (tokens - 1)), `itl_s` (between pieces, pooled), `e2e_s` (each "
+        "{`count`, `mean`, `p50`, `p95`, `p99`}), `mean_prompt_tokens`, `mean_reasoning_tokens`, "
+        "`mean_answer_tokens`, `cached_share`, `truncated_share`, `looped_share`, "
+        "`short_outputs`, `errors`, `error_kinds`, `error_examples`, `goodput_per_s`, "
+        "`goodput_share`, `peak_memory_bytes`, `roofline_share` (least time that this machine's "
+        "memory and products allow, over the time taken), `roofline_tokens_per_s`, "
+        "`roofline_how`, `speedup` (output tok/s over one user's), `peak_concurrency`, `counted` "
+        "(`usage`, or `chunks` where a server does not count thoughts), `is_complete`, "
+        "`request_records`, `quality_recovery` (published share of the unquantised score), "
+        "`quality_source`}; null where it is not available",
+        "sweeps": "a list of {`kind` (`users`, `context`), `model`, `workload`, `found` (the "
+        "largest value that kept the SLO), `is_limit` (larger ones were not tried), `tried`, "
+        "`sentence`}",
+        "comparisons": "of every system over the first: {`model`, `baseline`, `workload`, "
+        "`single_stream_s`, `single_stream_speedup`, `multi_stream_per_s`, "
+        "`multi_stream_speedup`}",
+        "notes": "sentences about what went wrong or is not comparable",
+    },
 }

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from stillhouse import __version__
+from stillhouse.cli.bench import bench
 from stillhouse.cli.doctor import doctor
 from stillhouse.cli.list_models import list_models
 from stillhouse.cli.plan import plan
@@ -37,6 +38,7 @@ app.command("show")(show)
 app.command("rm")(rm)
 app.command("run")(run)
 app.command("serve")(serve)
+app.command("bench")(bench)
 
 
 def _print_version(wanted: bool) -> None:
