@@ -97,4 +97,5 @@ _COLUMNS: tuple[Column, ...] = (
     Column("peak memory", attrgetter("peak_memory_bytes"), format_bytes),
     Column("of roofline", attrgetter("roofline_share"), percent),
     Column("speed-up", attrgetter("speedup"), lambda times: f"{times:.2f}x", "where_known"),
+    Column("score kept", attrgetter("quality_recovery"), percent, "where_known"),
 )

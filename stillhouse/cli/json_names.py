@@ -133,4 +133,21 @@ DOCUMENTS: Mapping[str, Mapping[str, str]] = {
         "`multi_stream_speedup`}",
         "notes": "sentences about what went wrong or is not comparable",
     },
+    "bench compare": {
+        "a": "`path` of the first file, and its `stillhouse`, `commit`, `date` and `machine`",
+        "b": "the same of the second file",
+        "threshold": "how much worse is a regression, as a share",
+        "is_regression": "whether anything is; the command exits with 1 then",
+        "matched_by": "`names`; `load`, where one system is compared with another",
+        "results": "a list of {`a`, `b` (each `engine`, `model`, `quantization`, `workload`, "
+        "`loop`, `users`, `rate_per_s`, `prompt_tokens`, `output_tokens`, `requests`), `figures` "
+        "(a list of {`name`, as `ttft_s.p50`, `a`, `b`, `ratio` (b over a), `low` and `high` (its "
+        "95 % interval; null where nothing tells), `verdict` (`better`, `worse`, `no difference "
+        "that these runs can show`, `too few requests`, `set by the load`, `known of one run "
+        "only`), `is_regression`})}",
+        "only_in_a": "a list of cells as `a` and `b` of a result are",
+        "only_in_b": "the same",
+        "warnings": "what makes the runs differ besides what is compared",
+        "notes": "how the figures are to be read",
+    },
 }

@@ -7,12 +7,15 @@ The command files are imported here, so none of them may import anything slow at
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from stillhouse import __version__
 from stillhouse.cli.bench import bench
+from stillhouse.cli.bench_compare import COMMAND as BENCH_COMPARE
+from stillhouse.cli.bench_compare import bench_compare
 from stillhouse.cli.doctor import doctor
 from stillhouse.cli.list_models import list_models
 from stillhouse.cli.plan import plan
@@ -23,7 +26,20 @@ from stillhouse.cli.serve import serve
 from stillhouse.cli.show import show
 from stillhouse.errors import StillhouseError
 
+
+class Commands(TyperGroup):
+    """Knows commands of two words: `bench compare` beside `bench`, which takes any words."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """The longer name, where there is one. Typer may bring a click of its own, hence Any."""
+        two_words = " ".join(args[:2])
+        if two_words in self.commands:
+            args = [two_words, *args[2:]]
+        return super().resolve_command(ctx, args)
+
+
 app = typer.Typer(
+    cls=Commands,
     help="Pull, run and measure quantised reasoning models on the machine you have.",
     no_args_is_help=True,
     add_completion=False,
@@ -39,6 +55,7 @@ app.command("rm")(rm)
 app.command("run")(run)
 app.command("serve")(serve)
 app.command("bench")(bench)
+app.command(BENCH_COMPARE)(bench_compare)
 
 
 def _print_version(wanted: bool) -> None:
