@@ -4,8 +4,8 @@
 
 W8A8 is compressed-tensors' `int-quantized`: every matrix but the head and the embeddings as int8
 rounded to nearest, with a scale for each output channel of absmax / 127.5, and activations that the
-engine quantises per token. Speed does not depend on how well it was rounded. No tokenizer is
-written: the benchmarks speak in token ids.
+engine quantises per token. Speed does not depend on how well it was rounded. The file's tokenizer
+and template are written beside it.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from stillhouse.checkpoints import Checkpoint, Tensor, open_gguf
 from stillhouse.models.config import ModelConfig
+from stillhouse.text.tokenizer_files import tokenizer_files
 
 Scheme = Literal["bf16", "w8a8"]
 
@@ -56,6 +57,8 @@ def make_checkpoint(gguf: Path, folder: Path, scheme: Scheme) -> None:
             )
         _write_safetensors(folder / "model.safetensors", checkpoint, scheme)
         document = _config(checkpoint, config, scheme)
+        for name, text in tokenizer_files(checkpoint.metadata).items():
+            (folder / name).write_text(text, encoding="utf-8")
     (folder / "config.json").write_text(json.dumps(document, indent=2) + "\n")
 
 

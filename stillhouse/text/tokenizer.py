@@ -90,7 +90,7 @@ class Tokenizer:
         ordinary = self._ids.copy()
         for i in unspoken:
             ordinary.pop(tokens[i], None)
-        self._bpe = _byte_level_bpe(ordinary, merges, cuts)
+        self._bpe = byte_level_bpe(ordinary, merges, cuts)
         # Some DeepSeek vocabularies have single letters here: plain text, matched before any merge.
         added = (tokens[i] for i in kinds if self._kind(i) == TokenKind.USER_DEFINED)
         self._bpe.add_tokens(
@@ -170,7 +170,7 @@ class Tokenizer:
         return encoded.ids
 
 
-def _byte_level_bpe(
+def byte_level_bpe(
     vocabulary: dict[str, int], merges: Sequence[str], cuts: PreTokenizer
 ) -> tokenizers.Tokenizer:
     pairs: list[tuple[str, str]] = []

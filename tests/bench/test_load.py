@@ -49,9 +49,7 @@ def test_more_users_than_requests_are_no_more_than_the_requests() -> None:
 def test_a_closed_loop_waits_for_an_answer_before_it_asks_again() -> None:
     outcome = offered(Load(4, users=1), asking(lambda _: 0.02))
     started = [one.record.started_s for one in outcome.observed]
-    assert all(
-        later - earlier >= 0.02 for earlier, later in zip(started, started[1:], strict=False)
-    )
+    assert all(later - earlier >= 0.02 for earlier, later in pairwise(started))
 
 
 def test_an_open_loop_does_not_wait_for_answers() -> None:
