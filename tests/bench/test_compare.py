@@ -7,9 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from stillhouse.bench import statistics
 from stillhouse.bench.compare import Comparison, compare
 from stillhouse.bench.document import BenchDocument, parse_document
+from stillhouse.bench.markdown import bench_markdown, comparison_markdown
 from stillhouse.bench.records import Cell
 from stillhouse.bench.slo import Slo
 from stillhouse.bench.verdicts import Figure
@@ -205,6 +209,50 @@ def test_another_machine_is_a_warning() -> None:
     other = document(cell(), machine=examples.MACHINE | {"cpu": "Another"})
     (warning,) = compare(document(cell()), other).warnings
     assert warning == "different machines: cpu is A Processor in A, Another in B"
+
+
+RECORD_PLACES = [
+    ("results", 0, "request_records", 3, name)
+    for name in ("started_s", "e2e_s", "ttft_s", "tpot_s", "reasoning_tokens", "answer_tokens")
+] + [
+    ("results", 0, *path)
+    for path in (("ttft_s", "p50"), ("output_tokens_per_s",), ("duration_s",), ("users",),
+                 ("goodput_share",), ("peak_memory_bytes",), ("mean_answer_tokens",))
+]  # fmt: skip
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(RECORD_PLACES),
+            st.none() | st.integers(0, 10**18) | st.floats(0, 1e18, allow_subnormal=True),
+        ),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_whatever_can_be_read_can_be_compared_and_printed(
+    changes: list[tuple[tuple[str | int, ...], float | None]],
+) -> None:
+    strange = examples.document(cell(requests=24))
+    for path, value in changes:
+        where: Any = strange
+        for key in path[:-1]:
+            where = where[key]
+        if isinstance(where, dict):
+            where[path[-1]] = value
+    try:
+        read = parse_document(json.dumps(strange).encode(), "b.json")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(statistics, "_ROUNDS", 20)
+            for a, b in ((document(cell(requests=24)), read), (read, document(cell(requests=24)))):
+                comparison = compare(a, b)
+                json.dumps(comparison.as_json(), allow_nan=False)
+                comparison_markdown(comparison, ("a", a), ("b", b))
+    except UsageError:
+        return
+    bench_markdown(read)
 
 
 def test_the_same_files_give_the_same_numbers() -> None:

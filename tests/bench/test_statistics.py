@@ -19,7 +19,7 @@ NOMINAL = (0.90, 0.985)  # of 95 %: two and a half standard errors of 200 runs, 
 
 @pytest.fixture
 def few_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A third of the resamplings: 4 % more or less of an interval's width, which is nothing here."""
+    """A third of the resamplings: an interval is 4 % wider or narrower, which is nothing here."""
     monkeypatch.setattr(statistics, "_ROUNDS", 300)
 
 
