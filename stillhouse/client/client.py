@@ -64,7 +64,8 @@ class Client:
         self._timeout_s = timeout_s
         self._clock = clock
         self._facts: ServerFacts | None = None
-        self._session: aiohttp.ClientSession | None = None
+        self._sessions: dict[bool, aiohttp.ClientSession] = {}  # whether it keeps connections
+        self._keeps_connections = True
         self._runner: asyncio.Runner | None = None
 
     async def describe(self) -> ServerFacts:
@@ -179,8 +180,8 @@ class Client:
 
     async def aclose(self) -> None:
         """Closes all connections."""
-        session, self._session = self._session, None
-        if session is not None:
+        sessions, self._sessions = self._sessions, {}
+        for session in sessions.values():
             await session.close()
 
     def close(self) -> None:
@@ -216,7 +217,7 @@ class Client:
         """A response that has begun to stream."""
         data = json.dumps(body, separators=(",", ":")).encode()
         try:
-            response = await self._opened().post(self.url + path, data=data)
+            response = await self._begin(self.url + path, data)
         except (aiohttp.ClientError, OSError) as error:
             raise no_reply(error, self.url, self._timeout_s) from error
         if response.status == 200 and response.content_type == "text/event-stream":
@@ -228,6 +229,20 @@ class Client:
         if response.content_type == "application/json" and b'"error"' in told[:100]:
             raise told_in_stream(told, self.url)
         raise broken_stream(self.url, f"is none, but {response.content_type}: {told[:100]!r}")
+
+    async def _begin(self, url: str, data: bytes) -> aiohttp.ClientResponse:
+        """The response to a POST. llama.cpp's server hangs up after a stream although it has
+        promised to keep the connection: the first time that one turns out to be dead, the request
+        goes over a new one, and so do all later ones.
+        """
+        if self._keeps_connections:
+            try:
+                return await self._opened().post(url, data=data)
+            except aiohttp.ClientConnectorError:
+                raise  # it was a new one
+            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+                self._keeps_connections = False
+        return await self._opened().post(url, data=data)
 
     async def _get(self, path: str) -> dict[str, Any] | None:
         """As describing.Get. Raises Offline, and RequestFailed for a key that is wrong or missing
@@ -259,19 +274,25 @@ class Client:
         return b"".join(parts)
 
     def _opened(self) -> aiohttp.ClientSession:
-        if self._session is None:
+        keeps = self._keeps_connections
+        if keeps not in self._sessions:
             headers = {"Content-Type": "application/json"}
             if self._api_key is not None:
                 headers["Authorization"] = f"Bearer {self._api_key}"
-            self._session = aiohttp.ClientSession(
+            connector = aiohttp.TCPConnector(
+                limit=0,
+                force_close=not keeps,
+                keepalive_timeout=_KEEPALIVE_S if keeps else None,
+            )
+            self._sessions[keeps] = aiohttp.ClientSession(
                 headers=headers,
-                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEPALIVE_S),
+                connector=connector,
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(
                     total=None, sock_connect=self._timeout_s, sock_read=self._timeout_s
                 ),
             )
-        return self._session
+        return self._sessions[keeps]
 
 
 def _root(url: str) -> str:
