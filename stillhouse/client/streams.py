@@ -129,7 +129,7 @@ class ServedStream(AsyncIterator[Delta | ServedReply]):
         if is_error:
             raise told_in_stream(data, self._url)
         try:
-            document = json.loads(data)
+            document = json.loads(data.decode())  # bytes would have their encoding guessed
             if not isinstance(document, dict):
                 raise TypeError
             if document.get("error"):
