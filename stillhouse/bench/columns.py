@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
+from pathlib import PurePath
 from typing import Any, Literal
 
 from stillhouse.bench.figures import NOT_AVAILABLE, percent, seconds, three_figures
@@ -39,6 +40,11 @@ class Column:
         return self.shown == "always" or any(value != values[0] for value in values)
 
 
+def model_name(cell: Cell) -> str:
+    """A file's path is more than a table has room for."""
+    return PurePath(cell.model).stem if cell.model.endswith(".gguf") else cell.model
+
+
 def columns_of(cells: Sequence[Cell]) -> list[Column]:
     """Those that a table of these cells needs, in their order."""
     return [column for column in _COLUMNS if column.says_something(cells)]
@@ -69,14 +75,19 @@ def _goodput_text(value: tuple[float, float | None]) -> str:
     return three_figures(per_s) if share is None else f"{three_figures(per_s)} ({percent(share)})"
 
 
+def _thought(cell: Cell) -> float | None:
+    """Tokens; nothing where no reply had a thought."""
+    return cell.mean_reasoning_tokens or None
+
+
 def _count(number: int) -> str:
     return f"{number:,}"
 
 
 _COLUMNS: tuple[Column, ...] = (
-    Column("engine", attrgetter("engine"), shown="where_it_varies", is_right=False),
-    Column("model", attrgetter("model"), is_right=False),
-    Column("quantisation", attrgetter("quantization"), is_right=False),
+    Column("engine", attrgetter("engine"), is_right=False),
+    Column("model", model_name, shown="where_it_varies", is_right=False),
+    Column("quant", attrgetter("quantization"), is_right=False),
     Column("workload", attrgetter("workload"), shown="where_it_varies", is_right=False),
     Column("prompt", attrgetter("prompt_tokens"), _count, "where_it_varies"),
     Column("output", attrgetter("output_tokens"), _count, "where_it_varies"),
@@ -89,6 +100,8 @@ _COLUMNS: tuple[Column, ...] = (
     Column("first answer p50", _of_spread("ttfat_s", "p50"), seconds),
     Column("TPOT p50", _of_spread("tpot_s", "p50"), seconds),
     Column("E2E p50", _of_spread("e2e_s", "p50"), seconds),
+    Column("thought tok", _thought, three_figures, "where_known"),
+    Column("answer tok", attrgetter("mean_answer_tokens"), three_figures, "where_it_varies"),
     Column("truncated", attrgetter("truncated_share"), percent, "where_known"),
     Column("looped", attrgetter("looped_share"), percent, "where_known"),
     Column("ended early", lambda cell: cell.short_outputs or None, _count, "where_known"),

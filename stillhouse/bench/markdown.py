@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from stillhouse.bench.columns import table_of
+from stillhouse.bench.columns import model_name, table_of
 from stillhouse.bench.compare import Comparison, title_of
 from stillhouse.bench.comparison_rows import HEADINGS, RIGHT, row_of
 from stillhouse.bench.document import BenchDocument
@@ -13,7 +13,7 @@ from stillhouse.bench.records import Cell
 
 def bench_markdown(document: BenchDocument) -> str:
     """A line of machine, version and load; a row for each cell; the notes."""
-    parts = [_line_above(document)]
+    parts = [escaped(heading_of(document))]
     if document.results:
         columns, rows = table_of(document.results)
         right = [number for number, column in enumerate(columns) if column.is_right]
@@ -73,15 +73,18 @@ def escaped(text: str) -> str:
     return " ".join(text.split())
 
 
-def _line_above(document: BenchDocument) -> str:
+def heading_of(document: BenchDocument) -> str:
+    """A line: the machine, what measured, under which load and promises."""
     loads = dict.fromkeys(map(_workload, document.results))
+    models = dict.fromkeys(map(model_name, document.results))
     promises = str(document.slo)
     parts = [
         f"{_machine(document)}; {_version(document)}, {document.date[:19]}",
+        *models,
         *([f"workload {', '.join(loads)}"] if loads else []),
         *([f"goodput: requests with {promises}"] if promises else []),
     ]
-    return escaped("; ".join(parts)) + "."
+    return "; ".join(parts)
 
 
 def _own_notes(document: BenchDocument) -> Iterator[str]:

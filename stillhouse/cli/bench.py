@@ -203,7 +203,16 @@ def bench(
         seed=seed,
         **results.as_json(),
     )
-    report(document, results, earlier, save=save, html=html, markdown=markdown, as_json=json)
+    report(
+        document,
+        results,
+        earlier,
+        slo=plan.settings.slo,
+        save=save,
+        html=html,
+        markdown=markdown,
+        as_json=json,
+    )
     if results.is_stopped:
         raise typer.Exit(_INTERRUPTED)
     if any(cell.errors for cell in results.cells):

@@ -14,7 +14,10 @@ from typing import Any
 from stillhouse.bench.columns import table_of
 from stillhouse.bench.document import BenchDocument
 from stillhouse.bench.figures import seconds, three_figures
+from stillhouse.bench.markdown import bench_markdown, heading_of
+from stillhouse.bench.page import page
 from stillhouse.bench.runs import Results, RunPlan, Target, run
+from stillhouse.bench.slo import Slo
 from stillhouse.bench.speedups import Speedup, speedups
 from stillhouse.cli.bench_live import LiveBench
 from stillhouse.cli.table import aligned
@@ -51,6 +54,7 @@ def report(
     results: Results,
     earlier: Sequence[BenchDocument],
     *,
+    slo: Slo,
     save: Path | None,
     html: Path | None,
     markdown: Path | None,
@@ -59,22 +63,20 @@ def report(
     """Files first, then stdout: the table, or the document. `earlier` runs stand in tables and
     pages, not in the document.
     """
-    cells = [*(cell for run in earlier for cell in run.results), *results.cells]
+    cells = (*(cell for run in earlier for cell in run.results), *results.cells)
+    comparisons = speedups(cells)
     shown = document | {
         "results": [cell.as_json() for cell in cells],
-        "comparisons": [one.as_json() for one in speedups(cells)],
-        "notes": [*(n for run in earlier for n in run.notes), *results.notes],
+        "comparisons": [one.as_json() for one in comparisons],
+        "notes": [*(note for run in earlier for note in run.notes), *results.notes],
     }
+    whole = BenchDocument.of(shown, cells, slo)
     if save is not None:
         _write(save, json.dumps(document, indent=1) + "\n")
     if html is not None:
-        from stillhouse.bench.page import page
-
         _write(html, page(shown))
     if markdown is not None:
-        from stillhouse.bench.markdown import markdown as markdown_of
-
-        _write(markdown, markdown_of(shown))
+        _write(markdown, bench_markdown(whole))
     if as_json:
         json.dump(document, sys.stdout, indent=2, ensure_ascii=False)
         sys.stdout.write("\n")
@@ -85,14 +87,9 @@ def report(
     columns, rows = table_of(cells)
     headings = [column.heading.upper() for column in columns]
     right = [number for number, column in enumerate(columns) if column.is_right]
-    print("\n".join(aligned([headings, *rows], right=right)))
-    for line in (
-        *(sweep.sentence for sweep in results.sweeps),
-        *map(_sentence, speedups(cells)),
-        f"good: {document['slo_text']}" if "slo_text" in document else "",
-    ):
-        if line:
-            print(line)
+    lines = [heading_of(whole), "", *aligned([headings, *rows], right=right)]
+    said = [*(sweep.sentence for sweep in results.sweeps), *map(_sentence, comparisons)]
+    print("\n".join([*lines, *([""] if said else []), *said]))
 
 
 def _sentence(one: Speedup) -> str:

@@ -98,9 +98,9 @@ def test_the_page_has_machine_load_rows_and_notes() -> None:
 
 def test_every_line_of_a_table_has_as_many_cells_whatever_a_model_is_called() -> None:
     hostile = cell(model="a|b\nc`*", quantization=None)
-    table = bench_markdown(document(hostile)).split("\n\n")[1].splitlines()
+    table = bench_markdown(document(hostile, cell())).split("\n\n")[1].splitlines()
     bars = {line.replace("\\|", "").count("|") for line in table}
-    assert len(table) == 3
+    assert len(table) == 4
     assert len(bars) == 1
     assert "a\\|b c\\`\\*" in table[2]
 
