@@ -90,6 +90,9 @@ class Stub(asyncio.Protocol):
         if not end or len(body) < length:
             return
         self._received = b""
+        if not body:  # the client asks who is there
+            self._transport.write(_NOBODY)
+            return
         wanted = json.loads(body)
         num_tokens = wanted["max_tokens"]
         if num_tokens <= _SHORT_TOKENS:
@@ -142,6 +145,7 @@ def _end_of(num_tokens: int) -> bytes:
 
 
 _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+_NOBODY = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
 _ROLE = _chunk(_event({"role": "assistant", "content": ""}))
 _THOUGHT = _chunk(_event({"reasoning_content": " spider"}))
 _ANSWER = _chunk(_event({"content": " spider"}))

@@ -17,6 +17,8 @@ Fault = Literal["error", "error_line", "end", "reset", "hang", "garbage", "list"
 """An error as an event or in llama.cpp's line; the stream's end, the connection's; silence; no
 JSON; JSON that is no piece."""
 
+_PROMISE = b"Keep-Alive: timeout=5, max=100\r\n"
+
 # What servers answer to GETs, by engine; "vllm" alone has more than one model.
 PERSONAS: dict[str, dict[str, Any]] = {
     "stillhouse": {
@@ -53,6 +55,7 @@ PERSONAS: dict[str, dict[str, Any]] = {
         "/api/version": {"version": "0.12.3"},
         "/api/ps": {"models": [{"name": "stub:latest", "context_length": 8192}]},
     },
+    "none": {},
     "unknown": {"/v1/models": {"data": [{"id": "stub", "owned_by": "me"}]}},
 }
 
@@ -120,6 +123,7 @@ class StubServer:
         self.url = ""
         self._scripts = scripts or (Script(),)
         self._documents = PERSONAS[engine]
+        self._is_llama_cpp = engine == "llama.cpp"
         self._loop = asyncio.new_event_loop()
         self._answering: set[asyncio.Task[None]] = set()
         self._thread = threading.Thread(target=self._loop.run_forever)
@@ -163,11 +167,14 @@ class StubServer:
                 if method == "GET":
                     found = path in self._documents
                     told = json.dumps(self._documents[path] if found else {"detail": "Not Found"})
-                    _whole(writer, 200 if found else 404, told.encode(), "application/json")
+                    more = _PROMISE if self._is_llama_cpp else b""
+                    _whole(writer, 200 if found else 404, told.encode(), "application/json", more)
                     continue
                 script = self._scripts[min(len(self.asked), len(self._scripts) - 1)]
                 self.asked.append(Asked(path, headers, json.loads(body)))
                 await _play(script, writer)
+                if self._is_llama_cpp:  # it closes the connection, in spite of its word
+                    return
         except (asyncio.IncompleteReadError, OSError):
             pass  # the client has gone, or was sent away
         finally:
@@ -233,6 +240,8 @@ def _framed(payload: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(payload), payload)
 
 
-def _whole(writer: asyncio.StreamWriter, status: int, body: bytes, content_type: str) -> None:
+def _whole(
+    writer: asyncio.StreamWriter, status: int, body: bytes, content_type: str, more: bytes = b""
+) -> None:
     head = f"HTTP/1.1 {status} -\r\nContent-Type: {content_type}\r\nContent-Length: {len(body)}\r\n"
-    writer.write(head.encode() + b"\r\n" + body)
+    writer.write(head.encode() + more + b"\r\n" + body)

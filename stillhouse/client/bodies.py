@@ -32,11 +32,11 @@ _NOT_OFFERED = ("logprobs", "tools", "tool_choice", "continue_last")
 
 
 def body_of(
-    chat: Chat | Prompt, options: ChatOptions, *, model: str, engine: str | None
+    chat: Chat | Prompt, options: ChatOptions, *, model: str, engine: str
 ) -> dict[str, Any]:
     """The JSON of a streamed request: only fields that were given. Raises UsageError.
 
-    `engine` is what is known of the server: Ollama takes no other word for "without thoughts" than
+    `engine` is the server's: Ollama takes no other word for "without thoughts" than
     an effort that other servers refuse.
     """
     body: dict[str, Any] = {"model": model}
@@ -70,7 +70,7 @@ def body_of(
     return body
 
 
-def _add_thinking(body: dict[str, Any], given: dict[str, Any], engine: str | None) -> None:
+def _add_thinking(body: dict[str, Any], given: dict[str, Any], engine: str) -> None:
     think, budget = given.pop("think", None), given.pop("thinking_budget", None)
     if budget is not None:
         if budget < 0:

@@ -6,8 +6,10 @@ import asyncio
 import json
 import time
 from collections.abc import Coroutine, Iterator
+from functools import partial
 from typing import Any, Literal, Self, TypeVar, Unpack, overload
 from urllib.parse import urlsplit
+from weakref import WeakSet
 
 import aiohttp
 
@@ -64,8 +66,10 @@ class Client:
         self._timeout_s = timeout_s
         self._clock = clock
         self._facts: ServerFacts | None = None
-        self._sessions: dict[bool, aiohttp.ClientSession] = {}  # whether it keeps connections
+        self._describing = asyncio.Lock()
         self._keeps_connections = True
+        self._streams: WeakSet[ServedStream] = WeakSet()
+        self._session: aiohttp.ClientSession | None = None
         self._runner: asyncio.Runner | None = None
 
     async def describe(self) -> ServerFacts:
@@ -74,8 +78,11 @@ class Client:
         Raises Offline if nothing does, UsageError if the model is not served, RequestFailed for a
         refusal.
         """
-        if self._facts is None:
-            self._facts = await describing.describe(self._get, self.url, self._model)
+        async with self._describing:
+            if self._facts is None:
+                async with self._new_session() as session:
+                    get = partial(self._get, session)
+                    self._facts = await describing.describe(get, self.url, self._model)
         return self._facts
 
     @overload
@@ -93,22 +100,15 @@ class Client:
     ) -> ServedReply | ServedStream:
         """Answers a text or a list of messages: the reply, or with `stream` its pieces and it.
 
-        Returns the stream once the server has accepted the request. Where no model was given,
-        `describe` asks for it first, once. A `Prompt` goes to /v1/completions as it is.
+        Returns the stream once the server has accepted the request. The first chat of all has the
+        server described, before its time begins. A `Prompt` goes to /v1/completions as it is.
 
-        Raises RequestFailed, FieldRefused if the server names a field that it does not take;
-        UsageError for options that have no meaning over a URL.
+        Raises what `describe` does; RequestFailed, of which FieldRefused if the server names a
+        field that it does not take; UsageError for options that have no meaning over a URL.
         """
-        if self._model is None:
-            await self.describe()
+        facts = self._facts or await self.describe()
         asked_at = self._clock()
-        facts = self._facts
-        body = body_of(
-            chat,
-            options,
-            model=facts.model if facts is not None else self._model or "",
-            engine=None if facts is None else facts.engine,
-        )
+        body = body_of(chat, options, model=facts.model, engine=facts.engine)
         is_plain = isinstance(chat, Prompt)
         path = "/v1/completions" if is_plain else "/v1/chat/completions"
         answer = ServedStream(
@@ -116,13 +116,16 @@ class Client:
             ServedReplyReader(
                 asked_at,
                 is_plain=is_plain,
-                may_be_inline=facts is None or facts.engine != "stillhouse",
+                may_be_inline=facts.engine != "stillhouse",
             ),
             url=self.url,
             timeout_s=self._timeout_s,
             clock=self._clock,
         )
-        return answer if stream else await answer.drain()
+        if not stream:
+            return await answer.drain()
+        self._streams.add(answer)
+        return answer
 
     async def asamples(
         self, chat: Chat | Prompt, num_samples: int, **options: Unpack[ChatOptions]
@@ -179,9 +182,11 @@ class Client:
         return self._run(drained())
 
     async def aclose(self) -> None:
-        """Closes all connections."""
-        sessions, self._sessions = self._sessions, {}
-        for session in sessions.values():
+        """Closes all connections; streams that are open end."""
+        for stream in [*self._streams]:
+            stream.close()
+        session, self._session = self._session, None
+        if session is not None:
             await session.close()
 
     def close(self) -> None:
@@ -217,7 +222,7 @@ class Client:
         """A response that has begun to stream."""
         data = json.dumps(body, separators=(",", ":")).encode()
         try:
-            response = await self._begin(self.url + path, data)
+            response = await self._opened().post(self.url + path, data=data)
         except (aiohttp.ClientError, OSError) as error:
             raise no_reply(error, self.url, self._timeout_s) from error
         if response.status == 200 and response.content_type == "text/event-stream":
@@ -230,29 +235,19 @@ class Client:
             raise told_in_stream(told, self.url)
         raise broken_stream(self.url, f"is none, but {response.content_type}: {told[:100]!r}")
 
-    async def _begin(self, url: str, data: bytes) -> aiohttp.ClientResponse:
-        """The response to a POST. llama.cpp's server hangs up after a stream although it has
-        promised to keep the connection: the first time that one turns out to be dead, the request
-        goes over a new one, and so do all later ones.
-        """
-        if self._keeps_connections:
-            try:
-                return await self._opened().post(url, data=data)
-            except aiohttp.ClientConnectorError:
-                raise  # it was a new one
-            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
-                self._keeps_connections = False
-        return await self._opened().post(url, data=data)
-
-    async def _get(self, path: str) -> dict[str, Any] | None:
+    async def _get(self, session: aiohttp.ClientSession, path: str) -> dict[str, Any] | None:
         """As describing.Get. Raises Offline, and RequestFailed for a key that is wrong or missing
         and for a server that is not ready.
         """
         try:
-            response = await self._opened().get(self.url + path)
+            response = await session.get(self.url + path)
         except (aiohttp.ClientError, OSError) as error:
             failure = no_reply(error, self.url, self._timeout_s)
             raise Offline(failure.message, hint=failure.hint) from error
+        if "Keep-Alive" in response.headers:
+            # The word of cpp-httplib, and so of llama.cpp: each connection serves 100 requests. But
+            # it is closed at the end of a stream, and who is quick to ask again loses a request.
+            self._keeps_connections = False
         async with response:
             told = await self._read(response)
         if response.status in (401, 403) or response.status >= 500:
@@ -274,25 +269,27 @@ class Client:
         return b"".join(parts)
 
     def _opened(self) -> aiohttp.ClientSession:
-        keeps = self._keeps_connections
-        if keeps not in self._sessions:
-            headers = {"Content-Type": "application/json"}
-            if self._api_key is not None:
-                headers["Authorization"] = f"Bearer {self._api_key}"
-            connector = aiohttp.TCPConnector(
-                limit=0,
-                force_close=not keeps,
-                keepalive_timeout=_KEEPALIVE_S if keeps else None,
-            )
-            self._sessions[keeps] = aiohttp.ClientSession(
-                headers=headers,
-                connector=connector,
-                cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(
-                    total=None, sock_connect=self._timeout_s, sock_read=self._timeout_s
-                ),
-            )
-        return self._sessions[keeps]
+        if self._session is None:
+            self._session = self._new_session()
+        return self._session
+
+    def _new_session(self) -> aiohttp.ClientSession:
+        # Without compression: it would hold pieces back.
+        headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
+        if self._api_key is not None:
+            headers["Authorization"] = f"Bearer {self._api_key}"
+        if self._keeps_connections:
+            connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEPALIVE_S)
+        else:
+            connector = aiohttp.TCPConnector(limit=0, force_close=True)
+        return aiohttp.ClientSession(
+            headers=headers,
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(
+                total=None, sock_connect=self._timeout_s, sock_read=self._timeout_s
+            ),
+        )
 
 
 def _root(url: str) -> str:

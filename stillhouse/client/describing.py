@@ -34,7 +34,7 @@ class ServerFacts:
 async def describe(get: Get, url: str, model: str | None) -> ServerFacts:
     """Of the server whose root is `url`; `model` None chooses the first that it serves.
 
-    Raises UsageError if there is none, or not that one.
+    Raises UsageError if there is none, or if it lists others but not that one.
     """
     listed = await get("/v1/models")
     data = (listed or {}).get("data")
@@ -44,29 +44,26 @@ async def describe(get: Get, url: str, model: str | None) -> ServerFacts:
         if isinstance(entry, dict) and isinstance(entry.get("id"), str)
     ]
     names = tuple(entry["id"] for entry in entries)
-    if not names:
+    if not names and model is None:
         raise UsageError(
             f"{url} lists no models under /v1/models",
-            hint="is it a server with OpenAI's API, and has it loaded a model?",
+            hint="name one if it has OpenAI's API without that list",
         )
-    chosen = names[0] if model is None else _served(model, names, url)
-    entry = entries[names.index(chosen)]
+    chosen, entry = model or "", {}
+    if names:
+        chosen = names[0] if model is None else _served(model, names, url)
+        entry = entries[names.index(chosen)]
     engine, version_path = _OWNERS.get(str(entry.get("owned_by")), ("unknown", "/api/version"))
     told = await get(version_path) or {}
     if engine == "sglang" and not told:
         told = await get("/get_server_info") or {}  # before 2026
     version = told.get("build_info" if engine == "llama.cpp" else "version")
-    if engine == "unknown":
-        if version is None:  # not Ollama either
-            version_told = None
-        else:
-            engine, version_told = "ollama", str(version)
-    else:
-        version_told = None if version is None else str(version)
+    if engine == "unknown" and version is not None:
+        engine = "ollama"  # whose models have any owner; others know no /api/version
     context = _context(entry, told)
     if engine == "ollama":
         context = _ollama_context(await get("/api/ps") or {}, chosen)
-    return ServerFacts(engine, version_told, names, chosen, context)
+    return ServerFacts(engine, None if version is None else str(version), names, chosen, context)
 
 
 def _served(model: str, names: tuple[str, ...], url: str) -> str:

@@ -30,7 +30,8 @@ class ServedStream(AsyncIterator[Delta | ServedReply]):
     """
 
     __slots__ = (
-        "_clock", "_events", "_is_done", "_reader", "_ready", "_response", "_timeout_s", "_url",
+        "__weakref__", "_clock", "_events", "_is_done", "_reader", "_ready", "_response",
+        "_timeout_s", "_url",
     )  # fmt: skip
 
     def __init__(
@@ -87,7 +88,6 @@ class ServedStream(AsyncIterator[Delta | ServedReply]):
         """Hangs up; the rest is what was held back, and a reply of what was read so far."""
         if not self._is_done:
             self._finish(is_cancelled=True)
-            self._response.close()
 
     def close(self) -> None:
         """Hangs up: nothing more comes."""
@@ -150,4 +150,7 @@ class ServedStream(AsyncIterator[Delta | ServedReply]):
     def _finish(self, *, is_cancelled: bool = False) -> None:
         self._ready += self._reader.finish("cancelled" if is_cancelled else None)
         self._is_done = True
-        self._response.release()
+        if is_cancelled:
+            self._response.close()
+        else:
+            self._response.release()

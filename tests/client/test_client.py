@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from stillhouse.client import Client, ServedReply, ServerFacts
+from stillhouse.client import Client, ServedReply
 from stillhouse.errors import FieldRefused, Offline, RequestFailed, UsageError
 from stillhouse.questions import Prompt
 from stillhouse.server.thinking import BUDGET_FIELDS, thinking_of
 from stillhouse.text import Delta
-from tests.stub_server import PERSONAS, Fault, Script, StubServer
+from tests.stub_server import Fault, Script, StubServer
 
 USAGE = {"prompt_tokens": 9, "completion_tokens": 4, "reasoning_tokens": 2}
 
@@ -102,7 +102,20 @@ def test_connections_are_used_again() -> None:
     with StubServer() as stub, Client(stub.url, model="stub") as client:
         for _ in range(5):
             client.chat("Hello")
-    assert stub.num_connections == 1
+    assert stub.num_connections == 2  # one to describe it, one for chats
+
+
+def test_a_broken_promise_to_keep_a_connection_loses_no_request() -> None:
+    """As llama.cpp breaks it, after each stream."""
+
+    async def one_after_another(url: str) -> None:
+        async with Client(url, model="stub") as client:
+            for _ in range(50):
+                await client.achat("Hello")
+
+    with StubServer(engine="llama.cpp") as stub:
+        asyncio.run(one_after_another(stub.url))
+        assert stub.num_connections == 51
 
 
 def test_many_chat_at_once() -> None:
@@ -155,6 +168,14 @@ def test_a_stream_whose_reader_is_cancelled_is_closed() -> None:
 
     with StubServer(Script(fault="hang")) as stub:
         asyncio.run(abandoned(stub.url))
+
+
+def test_a_stream_may_be_left_unread() -> None:
+    with StubServer(Script(fault="hang")) as stub:
+        with Client(stub.url) as client:
+            pieces = client.chat("Hello", stream=True)
+            assert next(pieces) == Delta("answer", "Eight")
+        del pieces
 
 
 @pytest.mark.parametrize(
@@ -255,53 +276,25 @@ def test_a_dead_url_is_one_line_with_a_hint() -> None:
     with Client(url) as client, pytest.raises(Offline, match=url) as raised:
         client.chat("Hello")
     assert raised.value.hint is not None
-    with Client(url, model="stub") as client, pytest.raises(RequestFailed, match=url) as failed:
-        client.chat("Hello")
-    assert failed.value.kind == "connect"
+
+
+def test_a_server_that_has_gone_is_a_failed_request() -> None:
+    async def ask_twice() -> str:
+        with StubServer() as stub:
+            client = Client(stub.url)
+            await client.achat("Hello")
+        async with client:
+            with pytest.raises(RequestFailed, match="cannot be reached") as raised:
+                await client.achat("Hello")
+        return raised.value.kind
+
+    assert asyncio.run(ask_twice()) == "connect"
 
 
 @pytest.mark.parametrize("url", ["", "localhost:8000", "ftp://host", "http://", "http://h:x"])
 def test_what_is_no_url_is_refused_before_anything_is_asked(url: str) -> None:
     with pytest.raises(UsageError, match="is no URL"):
         Client(url)
-
-
-def described(url: str, model: str | None = None) -> ServerFacts:
-    async def ask() -> ServerFacts:
-        async with Client(url, model=model) as client:
-            return await client.describe()
-
-    return asyncio.run(ask())
-
-
-@pytest.mark.parametrize(
-    ("engine", "version", "context_tokens"),
-    [
-        ("stillhouse", "0.1.0", 2048),
-        ("llama.cpp", "b8681-Debian", 4096),
-        ("vllm", "0.11.0", 32768),
-        ("sglang", "0.5.3", 131072),
-        ("ollama", "0.12.3", 8192),
-        ("unknown", None, None),
-    ],
-)
-def test_servers_are_recognised(
-    engine: str, version: str | None, context_tokens: int | None
-) -> None:
-    with StubServer(engine=engine) as stub:
-        facts = described(stub.url)
-    assert (facts.engine, facts.version, facts.context_tokens) == (engine, version, context_tokens)
-    assert facts.model == PERSONAS[engine]["/v1/models"]["data"][0]["id"]
-
-
-def test_a_model_is_chosen_by_name_or_those_there_are_are_listed() -> None:
-    with StubServer(engine="vllm") as stub:
-        assert described(stub.url, "adapter").model == "adapter"
-        with pytest.raises(UsageError, match="'gpt' is not served") as raised:
-            described(stub.url, "gpt")
-        assert raised.value.hint == "served: stub, adapter"
-    with StubServer(engine="ollama") as stub:
-        assert described(stub.url, "stub").model == "stub:latest"
 
 
 def test_importing_the_client_imports_no_numba() -> None:
