@@ -115,7 +115,9 @@ def bench(
     ] = 300.0,
     also: Annotated[
         list[Path] | None,
-        typer.Option("--with", metavar="FILE", help="Results of an earlier run, shown beside."),
+        typer.Option(
+            "--with", metavar="FILE", help="An earlier run's document, shown beside; or alone."
+        ),
     ] = None,
     save: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the JSON document there.")
@@ -146,8 +148,15 @@ def bench(
     from stillhouse.cli import bench_load
     from stillhouse.cli.bench_run import report, run_until_stopped
 
+    earlier = [read_document(path) for path in also or []]
     targets = bench_load.targets(
-        models or [], url or [], served or [], name=served_name, api_key=api_key, timeout_s=timeout
+        models or [],
+        url or [],
+        served or [],
+        name=served_name,
+        api_key=api_key,
+        timeout_s=timeout,
+        may_be_none=bool(earlier),
     )
     workloads = bench_load.workloads(workload or [], prompt_tokens, output_tokens)
     counts = bench_load.counts(users)
@@ -189,7 +198,6 @@ def bench(
             max_memory_bytes=None if max_memory is None else parse_bytes(max_memory),
         ),
     )
-    earlier = [read_document(path) for path in also or []]
     with hub.TerminalProgress() as pulling:
         for target in targets:
             if isinstance(target, InProcess):
@@ -203,6 +211,9 @@ def bench(
         seed=seed,
         **results.as_json(),
     )
+    if not targets:  # what is shown was measured then and there
+        names = ("stillhouse", "commit", "machine", "date")
+        document |= {name: getattr(earlier[0], name) for name in names}
     report(
         document,
         results,

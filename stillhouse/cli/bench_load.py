@@ -24,9 +24,10 @@ def targets(
     name: str | None,
     api_key: str | None,
     timeout_s: float,
+    may_be_none: bool,
 ) -> list[Target]:
     """Models first. Raises UsageError for none, and for names of served models without servers."""
-    if not models and not urls:
+    if not models and not urls and not may_be_none:
         raise UsageError(
             "nothing to measure", hint="name a model, or a server with --url http://host:port"
         )
