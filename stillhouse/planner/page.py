@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import html
-import json
-import re
 from collections.abc import Mapping
 from importlib import resources
 from typing import Any
 
-# In this order, as one script: later ones use what earlier ones define.
-_SCRIPTS = ("dom.js", "plots.js", "detail.js", "head.js", "plan.js")
+from stillhouse.pages.assembly import assembled
 
 
 def page(document: Mapping[str, Any]) -> str:
@@ -30,19 +24,14 @@ def page(document: Mapping[str, Any]) -> str:
 
     Raises ValueError for a number that JSON has no form for.
     """
-    style = _asset("plan.css")
-    script = "\n".join(_asset(name) for name in _SCRIPTS)
-    parts = {
-        "title": html.escape(_title(document)),
-        "policy": (
-            f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)};"
-            " img-src data:; base-uri 'none'; form-action 'none'"
-        ),
-        "style": style,
-        "script": script,
-        "data": _json(document),
-    }
-    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], _asset("plan.html"))
+    return assembled(
+        document,
+        resources.files("stillhouse.planner") / "web",
+        title=_title(document),
+        body="plan.html",
+        style="plan.css",
+        scripts=("plots.js", "detail.js", "head.js", "plan.js"),
+    )
 
 
 def _title(document: Mapping[str, Any]) -> str:
@@ -52,19 +41,3 @@ def _title(document: Mapping[str, Any]) -> str:
     if len(devices) > 1:
         return f"Plan: {', '.join(sorted(models))} on {len(devices)} systems"
     return f"Plan: {devices[0]['name']}"
-
-
-def _json(document: Mapping[str, Any]) -> str:
-    """Without a '<', so that no text in it can end the element that holds it."""
-    text = json.dumps(document, allow_nan=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c")
-
-
-def _hash(text: str) -> str:
-    """How a policy names the one text that may run."""
-    digest = hashlib.sha256(text.encode()).digest()
-    return f"'sha256-{base64.b64encode(digest).decode()}'"
-
-
-def _asset(name: str) -> str:
-    return (resources.files("stillhouse.planner") / "web" / name).read_text(encoding="utf-8")

@@ -23,13 +23,7 @@ function drawHead(document_, options, devices, plan) {
       ])));
 }
 
-const tokens = (count) => count.toLocaleString("en");
-const facts = (pairs, name) => el("dl", { class: name }, pairs.filter(Boolean)
-  .map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))));
-
 function recommended(best, option, document_, plan) {
-  const stat = (value, unit, name) => el("div", { class: "stat" },
-    el("strong", {}, value, el("small", {}, unit)), el("span", {}, name));
   const has = option && plan.capacity(option);
   const each = plan.users > 1 ? "each user writes" : "it writes";
   const stats = option ? [
@@ -118,19 +112,4 @@ function drawFoot({ stillhouse, commit, machine }) {
   at("foot").append(el("p", {}, "Speeds are predicted by a roofline fitted to published runs;"
     + " scores are published ones times what the quantisation is known to keep."
     + ` ≈: known of another size. Made by ${made}.`));
-}
-
-function keepTheme() {
-  const root = document.documentElement, name = "stillhouse.theme";
-  const isDark = () => (root.dataset.theme ? root.dataset.theme === "dark"
-    : matchMedia("(prefers-color-scheme: dark)").matches);
-  try {
-    if (localStorage.getItem(name)) root.dataset.theme = localStorage.getItem(name);
-  } catch { /* a page that is a file may keep nothing */ }
-  at("theme").addEventListener("click", () => {
-    root.dataset.theme = isDark() ? "light" : "dark";
-    try {
-      localStorage.setItem(name, root.dataset.theme);
-    } catch { /* as above */ }
-  });
 }

@@ -1,6 +1,5 @@
 // The page: the recommendation, filters, and the table that the plots follow.
 
-const DOCUMENT = JSON.parse(at("plan").textContent);
 const OPTIONS = DOCUMENT.options.map((option, n) => ({ ...option, rank: n + 1 }));
 const DEVICES = DOCUMENT.devices?.length ? DOCUMENT.devices : [DOCUMENT.device];
 const USERS = DOCUMENT.workload.users;
@@ -50,7 +49,7 @@ const score = (name) => ({
 const COLUMNS = [
   { key: "rank", name: "#", title: "The plan's own order", get: (o) => o.rank, show: String },
   DEVICES.length > 1 && { key: "device", name: "System", get: (o) => o.device },
-  { key: "model", name: "Model", get: (o) => o.title },
+  { key: "model", name: "Model", get: (o) => o.title, fixed: true },
   { key: "quantization", name: "Quantisation", get: (o) => o.quantization },
   { key: "engine", name: "Engine", get: (o) => o.engine },
   { key: "verdict", name: "Verdict", get: (o) => Object.keys(VERDICTS).indexOf(o.verdict),
@@ -73,12 +72,9 @@ const COLUMNS = [
   { key: "cost", name: "1,000 answers", unit: "$", get: leastCost, show: usd,
     title: "Electricity or rent, whichever is less" },
 ].filter(Boolean);
-const isNumeric = (column) => Boolean(column.show);
 
 const state = { sort: "rank", descending: false, opened: new Set() };
 const field = (name) => at("filters").elements[name]?.value.trim() ?? "";
-
-const inAlphabet = (a, b) => a.localeCompare(b, "en", { numeric: true });
 
 function shownOptions() {
   const words = field("text").toLowerCase().split(/\s+/).filter(Boolean);
@@ -92,36 +88,7 @@ function shownOptions() {
       && is("model", o.title) && is("quantization", o.quantization) && is("device", o.device)
       && (!(least > 0) || PLAN.each(o) >= least);
   });
-  const { get } = COLUMNS.find((column) => column.key === state.sort);
-  const sign = state.descending ? -1 : 1;
-  return kept.sort((a, b) => {
-    const [one, other] = [get(a) ?? null, get(b) ?? null];
-    if (one === null || other === null) {
-      return (one === null) - (other === null) || a.rank - b.rank;
-    }
-    const order = typeof one === "number" ? one - other : inAlphabet(one, other);
-    return sign * order || a.rank - b.rank;
-  });
-}
-
-function drawHeader() {
-  const cells = COLUMNS.map((column) => {
-    const sorted = state.sort === column.key;
-    const choose = () => {
-      state.descending = sorted ? !state.descending : Boolean(column.most);
-      state.sort = column.key;
-      draw();
-      at("table").querySelector(`th[data-key="${column.key}"] button`).focus();
-    };
-    const arrow = el("span", { class: "arrow", "aria-hidden": true },
-      sorted ? (state.descending ? "▼" : "▲") : "");
-    return el("th", { scope: "col", "data-key": column.key,
-      class: isNumeric(column) ? "number" : null,
-      "aria-sort": sorted ? (state.descending ? "descending" : "ascending") : "none" },
-    el("button", { type: "button", title: column.title, onclick: choose }, column.name, arrow),
-    column.unit ? el("span", { class: "unit" }, column.unit) : null);
-  });
-  at("table").tHead.replaceChildren(el("tr", {}, cells));
+  return sortedBy(COLUMNS.find((column) => column.key === state.sort), state.descending, kept);
 }
 
 function rowOf(o) {
@@ -172,7 +139,7 @@ function drawPlots(shown) {
 
 function draw() {
   const shown = shownOptions();
-  drawHeader();
+  drawSortableHead(at("table"), COLUMNS, state, draw);
   at("table").tBodies[0].replaceChildren(...shown.flatMap(rowOf));
   at("count").textContent = shown.length === OPTIONS.length ? `${shown.length} options`
     : `${shown.length} of ${OPTIONS.length} options`;
@@ -184,8 +151,4 @@ drawFilters(PLAN, uniqueOf, draw);
 drawFoot(DOCUMENT);
 keepTheme();
 draw();
-let width = innerWidth;
-addEventListener("resize", () => {
-  if (innerWidth !== width) drawPlots(shownOptions());
-  width = innerWidth;
-});
+onNewWidth(() => drawPlots(shownOptions()));

@@ -2,40 +2,16 @@
 
 const MOST_BARS = 24;
 const PARTS = ["weights", "KV cache", "buffers", "rest"];
-const NICE_SECONDS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600,
-  7200, 18000, 36000, 86400, 172800, 432000, 864000];
+const VERDICTS = { fits: "fits", marginal: "marginal", does_not_fit: "does not fit" };
+const verdictMark = (verdict) =>
+  el("span", { class: `verdict ${verdict}` }, VERDICTS[verdict] ?? verdict);
 
-const tickSeconds = (s) => (s < 1 ? `${s * 1000} ms` : s < 60 ? `${s} s`
-  : s < 3600 ? `${s / 60} min` : s < 86400 ? `${s / 3600} h` : `${s / 86400} d`);
 const partClass = (name) => `part${PARTS.indexOf(partOf(name))}`;
 
 function partOf(name) {
   if (name === "weights" || name === "KV cache") return name;
   return name.includes("buffer") ? "buffers" : "rest";
 }
-
-/** Steps of 1, 2 or 5 from 0 to `most`, at most so many. */
-function linearTicks(most, count) {
-  const rough = most / count, power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 5, 10].find((n) => n * power >= rough) * power;
-  return Array.from({ length: Math.floor(most / step + 1e-9) + 1 }, (_, n) => n * step);
-}
-
-const label = (x, y, text, properties = {}) => svg("text", { x, y, ...properties }, text);
-const line = (x1, y1, x2, y2, name) => svg("line", { x1, y1, x2, y2, class: name });
-
-/** Between a figure's paddings. */
-const widthOf = (holder) => Math.max(240, holder.clientWidth - 34);
-
-/** A figure's heading, its keys, its drawing and a line under it. */
-function fill(holder, title, keys, drawing, note) {
-  const head = el("figcaption", {}, el("h2", {}, title), el("p", { class: "keys" }, keys));
-  holder.replaceChildren(head);
-  const hint = tipOf(holder);
-  holder.append(drawing(hint), el("p", { class: "quiet note" }, note));
-}
-
-const key = (name, text) => el("span", { class: `key ${name}` }, text);
 
 /** Expected score against time to the answer: up and to the left is better. */
 function drawScatter(holder, shown, plan, open) {
@@ -59,33 +35,24 @@ function scatter(width, running, plan, open, hint) {
   const scored = running.filter((o) => isNumber(o.quality.aime_2024));
   const bottom = height - 46, strip = scored.length < running.length ? 26 : 0;
   const floor = bottom - strip, times = running.map((o) => o.time_to_answer_s);
-  const low = Math.log(Math.min(...times) * 0.85), high = Math.log(Math.max(...times) * 1.18);
-  const x = (s) => left + (right - left) * (Math.log(s) - low) / (high - low);
+  const low = Math.min(...times) * 0.85, high = Math.max(...times) * 1.18;
+  const x = logScale(low, high, left, right);
   const scores = scored.map((o) => o.quality.aime_2024 * 100);
   const least = Math.max(0, Math.floor(Math.min(...scores, 90) / 10) * 10 - 5);
   const most = Math.min(100, Math.ceil(Math.max(...scores, least + 10) / 10) * 10 + 2);
   const y = (o) => (isNumber(o.quality.aime_2024)
     ? floor - 8 - (floor - 8 - top) * (o.quality.aime_2024 * 100 - least) / (most - least)
     : bottom - strip / 2);
-  const drawing = svg("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "group",
-    "aria-label": "Expected AIME 2024 against time to the answer" });
-  for (let tick = Math.ceil(least / 10) * 10; tick <= most; tick += 10) {
-    const there = y({ quality: { aime_2024: tick / 100 } });
-    drawing.append(line(left, there, right, there, "grid"),
-      label(left - 8, there + 4, tick, { "text-anchor": "end" }));
-  }
-  let last = -1e9;
-  for (const tick of NICE_SECONDS.filter((s) => Math.log(s) >= low && Math.log(s) <= high)) {
-    if (x(tick) - last < 44) continue;
-    last = x(tick);
-    drawing.append(line(last, top, last, bottom, "grid"),
-      label(last, bottom + 17, tickSeconds(tick), { "text-anchor": "middle" }));
-  }
-  drawing.append(line(left, bottom, right, bottom, "axis"),
-    label((left + right) / 2, height - 8, "time to the answer (log)",
-      { "text-anchor": "middle", class: "name" }),
-    label(12, (top + floor) / 2, "expected AIME 2024, %", { "text-anchor": "middle", class: "name",
-      transform: `rotate(-90 12 ${(top + floor) / 2})` }));
+  const drawing = drawingOf(width, height, "Expected AIME 2024 against time to the answer");
+  const tens = Array.from({ length: 11 }, (_, n) => n * 10)
+    .filter((tick) => tick >= least && tick <= most);
+  drawAxes(drawing, { left, right, top, bottom }, {
+    at: x, ticks: NICE_SECONDS.filter((s) => s >= low && s <= high), text: tickSeconds,
+    name: "time to the answer (log)",
+  }, {
+    at: (tick) => y({ quality: { aime_2024: tick / 100 } }), ticks: tens, text: String,
+    name: "expected AIME 2024, %", floor,
+  });
   if (strip) {
     drawing.append(line(left, floor, right, floor, "axis faint"),
       label(left - 8, bottom - strip / 2 + 4, "none", { "text-anchor": "end" }));
@@ -149,18 +116,15 @@ function bars(width, drawn, plan, open, hint) {
   const longest = Math.max(...names.map((name) => textWidth(`★ ${name}`, "650 11px"))) + 10;
   const above = longest > width * 0.42; // names over their bars where it is narrow
   const row = above ? 30 : 17, left = above ? 6 : longest, right = width - 14, top = 4;
-  const bottom = top + row * drawn.length, height = bottom + 42;
+  const bottom = top + row * drawn.length, height = bottom + 44;
   const limits = drawn.map((o) => plan.capacity(o));
   const most = Math.max(...drawn.map((o) => o.memory.bytes), ...limits.filter(isNumber)) * 1.04;
-  const x = (bytes) => left + (right - left) * bytes / most;
-  const drawing = svg("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "group",
-    "aria-label": "Memory of each option" });
-  for (const tick of linearTicks(most / 1e9, Math.max(3, (right - left) / 50))) {
-    drawing.append(line(x(tick * 1e9), top, x(tick * 1e9), bottom, "grid"),
-      label(x(tick * 1e9), bottom + 16, tick.toLocaleString("en"), { "text-anchor": "middle" }));
-  }
-  drawing.append(label((left + right) / 2, height - 6, "memory, GB",
-    { "text-anchor": "middle", class: "name" }));
+  const x = scale(0, most, left, right);
+  const drawing = drawingOf(width, height, "Memory of each option");
+  drawAxes(drawing, { left, right, top, bottom }, {
+    at: (tick) => x(tick * 1e9), ticks: linearTicks(most / 1e9, Math.max(3, (right - left) / 50)),
+    text: tokens, name: "memory, GB", apart: 0,
+  });
   drawn.forEach((o, n) => {
     const y = top + n * row, thick = 11, start = y + (above ? 16 : 3);
     const group = svg("g", { class: `mark bar ${o.verdict}`, tabindex: 0, role: "button",

@@ -13,6 +13,7 @@ const element = (make) => (tag, properties = {}, ...children) => {
 const el = element((tag) => document.createElement(tag));
 const svg = element((tag) => document.createElementNS("http://www.w3.org/2000/svg", tag));
 const at = (id) => document.getElementById(id);
+const DOCUMENT = JSON.parse(at("document").textContent);
 
 const BLANK = "–";
 const isNumber = (value) => typeof value === "number" && Number.isFinite(value);
@@ -47,19 +48,8 @@ const usd = orBlank((value) => {
   return `$${value >= 0.1 ? value.toFixed(2) : Number(value.toPrecision(1))}`;
 });
 
-const VERDICTS = { fits: "fits", marginal: "marginal", does_not_fit: "does not fit" };
-const verdictMark = (verdict) =>
-  el("span", { class: `verdict ${verdict}` }, VERDICTS[verdict] ?? verdict);
-
 const sentence = (text) =>
   text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
-
-/** How wide a text will be in a plot, in pixels. */
-function textWidth(text, font) {
-  const pen = document.createElement("canvas").getContext("2d");
-  pen.font = `${font} ${getComputedStyle(document.body).fontFamily}`;
-  return pen.measureText(text).width;
-}
 
 /** A command in a box, with a button that copies it. */
 function commandBox(text) {
@@ -78,23 +68,27 @@ function commandBox(text) {
   return el("div", { class: "command" }, code, button);
 }
 
-/** What is pointed at or focused in a figure, said beside it. */
-function tipOf(holder) {
-  const tip = el("div", { class: "tip", role: "status", hidden: true });
-  holder.append(tip);
-  const show = (mark, lines) => {
-    tip.replaceChildren(...lines.map((line, n) => el(n ? "div" : "strong", {}, line)));
-    tip.hidden = false;
-    const room = holder.getBoundingClientRect(), box = mark.getBoundingClientRect();
-    const left = box.left + box.width / 2 - room.left - tip.offsetWidth / 2;
-    const above = box.top - room.top - tip.offsetHeight - 8;
-    tip.style.left = `${Math.max(4, Math.min(left, room.width - tip.offsetWidth - 4))}px`;
-    tip.style.top = `${above < 0 ? box.bottom - room.top + 8 : above}px`;
-  };
-  return (mark, lines) => {
-    const on = (names, react) => names.forEach((name) => mark.addEventListener(name, react));
-    on(["pointerenter", "focus"], () => show(mark, lines()));
-    on(["pointerleave", "blur"], () => { tip.hidden = true; });
-    return mark;
-  };
+const tokens = (count) => count.toLocaleString("en");
+/** Names and values, one pair a line; what is null is left out. */
+const facts = (pairs, name) => el("dl", { class: name }, pairs.filter(Boolean)
+  .map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))));
+
+/** A figure in large type over what it is. */
+const stat = (value, unit, name) => el("div", { class: "stat" },
+  el("strong", {}, value, el("small", {}, unit)), el("span", {}, name));
+
+/** The button for dark and light, which remembers what was chosen. */
+function keepTheme() {
+  const root = document.documentElement, name = "stillhouse.theme";
+  const isDark = () => (root.dataset.theme ? root.dataset.theme === "dark"
+    : matchMedia("(prefers-color-scheme: dark)").matches);
+  try {
+    if (localStorage.getItem(name)) root.dataset.theme = localStorage.getItem(name);
+  } catch { /* a page that is a file may keep nothing */ }
+  at("theme").addEventListener("click", () => {
+    root.dataset.theme = isDark() ? "light" : "dark";
+    try {
+      localStorage.setItem(name, root.dataset.theme);
+    } catch { /* as above */ }
+  });
 }
