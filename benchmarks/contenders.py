@@ -98,7 +98,7 @@ def with_safetensors(
             _HERE / "peers/vllm_turns.py",
             folder,
             forms[scheme],
-            {"LD_PRELOAD": _vllm_preloads(vllm)},
+            {"LD_PRELOAD": vllm_preloads(vllm)},
         )
         for scheme, folder in folders.items()
     ]
@@ -113,7 +113,7 @@ def with_safetensors(
     return [*peers, ours]
 
 
-def _vllm_preloads(environment: Path) -> str:
+def vllm_preloads(environment: Path) -> str:
     """What vLLM's guide for CPUs wants preloaded: Intel's OpenMP from its environment, and the
     allocator tcmalloc where the system has one.
     """

@@ -1,0 +1,215 @@
+"""Whether `still bench` and vLLM's own client, `vllm bench serve`, see the same server alike.
+
+    python benchmarks/agreement.py                          # the 1.5B, 4 users, three rounds
+    python benchmarks/agreement.py --model smollm2:135m --rounds 5 --output agreement.json
+
+Both ask one `still serve`, in turns, with as many requests at once and prompts and outputs of the
+same length; what is compared are the medians of the rounds. vLLM's client draws random tokens, whose
+text a server counts a little differently, so ours is asked for what the server counted of theirs.
+Needs vLLM's environment (`make bench` sets it up), and a folder with the model's tokenizer, which
+`hf_checkpoint.py` writes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from contenders import vllm_preloads
+
+from stillhouse import __version__, hub
+from stillhouse.checkpoints import open_gguf
+from stillhouse.cli.document import commit
+from stillhouse.hardware import this_machine
+from stillhouse.text.tokenizer_files import tokenizer_files
+
+_HERE = Path(__file__).parent
+# Our name of a figure, and theirs; theirs are milliseconds where ours are seconds.
+_FIGURES = {
+    "output_tokens_per_s": ("output_throughput", 1.0),
+    "requests_per_s": ("request_throughput", 1.0),
+    "ttft_s.mean": ("mean_ttft_ms", 1e-3),
+    "ttft_s.p50": ("median_ttft_ms", 1e-3),
+    "tpot_s.mean": ("mean_tpot_ms", 1e-3),
+    "tpot_s.p50": ("median_tpot_ms", 1e-3),
+    "e2e_s.p50": ("median_e2el_ms", 1e-3),
+}
+
+
+def main() -> None:
+    """Measure in turns, print the ratios, write the JSON."""
+    arguments = _arguments()
+    ours: list[dict[str, Any]] = []
+    theirs: list[dict[str, Any]] = []
+    with _served(arguments) as url, tempfile.TemporaryDirectory() as work:
+        tokenizer = Path(work) / "tokenizer"
+        _write_tokenizer(arguments.model, tokenizer)
+        for number in range(arguments.rounds):
+            theirs.append(_vllm_bench(arguments, url, tokenizer, number))
+            counted = round(theirs[-1]["total_input_tokens"] / arguments.requests)
+            prompt_tokens = _counted_by_server(url, counted)
+            ours.append(_still_bench(arguments, url, prompt_tokens))
+            print(f"round {number}: {_line(ours[-1], theirs[-1])}", file=sys.stderr, flush=True)
+    figures = {}
+    for name, (their_name, scale) in _FIGURES.items():
+        mine = median(_figure(cell, name) for cell in ours)
+        other = median(scale * one[their_name] for one in theirs)
+        figures[name] = {"still_bench": mine, "vllm_bench": other, "ratio": mine / other}
+        print(f"{name:22} {mine:10.4f} {other:10.4f}  {mine / other:.3f}")
+    document = {
+        "command": "agreement",
+        "date": datetime.now(UTC).date().isoformat(),
+        "stillhouse": __version__,
+        "commit": commit(),
+        "machine": this_machine().as_json(),
+        "model": arguments.model,
+        "users": arguments.users,
+        "requests": arguments.requests,
+        "rounds": arguments.rounds,
+        "prompt_tokens": [cell["mean_prompt_tokens"] for cell in ours],
+        "figures": figures,
+    }
+    arguments.output.write_text(json.dumps(document, indent=2) + "\n")
+
+
+def _line(mine: dict[str, Any], other: dict[str, Any]) -> str:
+    parts = (
+        f"{name} {_figure(mine, name):.4g} / {scale * other[their_name]:.4g}"
+        for name, (their_name, scale) in _FIGURES.items()
+    )
+    return ", ".join(parts)
+
+
+def _figure(cell: dict[str, Any], name: str) -> float:
+    first, _, rest = name.partition(".")
+    return float(cell[first][rest] if rest else cell[first])
+
+
+def _still_bench(arguments: argparse.Namespace, url: str, prompt_tokens: int) -> dict[str, Any]:
+    command = [
+        sys.executable, "-m", "stillhouse.cli.main", "bench", "--url", url, "--json",
+        "--users", str(arguments.users), "--requests", str(arguments.requests),
+        "--prompt-tokens", str(prompt_tokens), "--output-tokens", str(arguments.tokens),
+    ]  # fmt: skip
+    run = subprocess.run(command, check=True, capture_output=True, text=True)
+    (cell,) = json.loads(run.stdout)["results"]
+    assert isinstance(cell, dict)
+    return cell
+
+
+def _vllm_bench(
+    arguments: argparse.Namespace, url: str, tokenizer: Path, seed: int
+) -> dict[str, Any]:
+    """What vLLM's client says of a run, and the prompt tokens as it counts them, without template.
+
+    Its probe and readiness requests come before the clock starts.
+    """
+    environment = arguments.environments / "vllm"
+    result = tokenizer.parent / f"{seed}.json"
+    command = [
+        environment / "bin/python", _HERE / "peers/vllm_command.py", "bench", "serve",
+        "--backend", "openai-chat", "--base-url", url, "--endpoint", "/v1/chat/completions",
+        "--model", arguments.model, "--tokenizer", tokenizer, "--dataset-name", "random",
+        "--random-input-len", str(arguments.tokens), "--random-output-len", str(arguments.tokens),
+        "--num-prompts", str(arguments.requests), "--max-concurrency", str(arguments.users),
+        "--ignore-eos", "--seed", str(time.time_ns() % 2**31), "--disable-tqdm",
+        "--save-result", "--result-filename", result.name, "--result-dir", result.parent,
+        "--percentile-metrics", "ttft,tpot,itl,e2el",
+    ]  # fmt: skip
+    settings = {
+        "LD_PRELOAD": vllm_preloads(environment),
+        "HF_HUB_OFFLINE": "1",
+        "VLLM_NO_USAGE_STATS": "1",
+    }
+    run = subprocess.run(command, capture_output=True, text=True, env=os.environ | settings)
+    if run.returncode:
+        raise SystemExit(f"vllm bench serve failed:\n{run.stderr[-2000:]}")
+    document = json.loads(result.read_text())
+    assert document["completed"] == arguments.requests, document
+    assert isinstance(document, dict)
+    return document
+
+
+def _counted_by_server(url: str, bare_tokens: int) -> int:
+    """With the template around them: what the server counts for a message of as many words."""
+    counted = []
+    for words in (1, 2):
+        body = {
+            "messages": [{"role": "user", "content": " ".join(["the"] * words)}],
+            "max_tokens": 1,
+        }
+        request = urllib.request.Request(
+            f"{url}/v1/chat/completions",
+            json.dumps(body).encode(),
+            {"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=60) as response:
+            counted.append(json.load(response)["usage"]["prompt_tokens"])
+    assert counted[1] == counted[0] + 1
+    return int(bare_tokens + counted[0] - 1)
+
+
+def _write_tokenizer(model: str, folder: Path) -> None:
+    folder.mkdir()
+    with open_gguf(hub.resolve(model)) as checkpoint:
+        for name, text in tokenizer_files(checkpoint.metadata).items():
+            (folder / name).write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def _served(arguments: argparse.Namespace) -> Iterator[str]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [
+        sys.executable, "-m", "stillhouse.cli.main", "serve", arguments.model,
+        "--port", str(port), "--users", str(arguments.users), "--context", "1024",
+    ]  # fmt: skip
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        deadline = time.monotonic() + 120
+        while True:
+            assert server.poll() is None, "the server ended"
+            assert time.monotonic() < deadline, "the server was not ready after 120 s"
+            try:
+                with urllib.request.urlopen(f"{url}/health", timeout=2):
+                    break
+            except OSError:
+                time.sleep(0.2)
+        yield url
+    finally:
+        server.send_signal(signal.SIGTERM)
+        server.wait(30)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--model", default="qwen2.5-coder:1.5b")
+    parser.add_argument("--environments", type=Path, default=_HERE / "peers/.venv")
+    parser.add_argument("--users", type=int, default=4)
+    parser.add_argument("--requests", type=int, default=16)
+    parser.add_argument("--tokens", type=int, default=128, help="of prompts, and of outputs")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--output", type=Path, default=_HERE / "results/agreement.json")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
