@@ -19,7 +19,7 @@ _NAMES = ("engine", "model", "quantization")
 _LOAD = ("workload", "loop", "users", "rate_per_s", "prompt_tokens", "output_tokens")
 _MACHINE = ("os", "architecture", "cpu", "physical_cores", "logical_cores")
 _WAVES = LEAST_BLOCKS * WAVES_A_BLOCK
-_LENGTHS_DIFFER, _CACHED_DIFFER = 0.05, 0.1
+_LENGTHS_DIFFER, _CACHED_DIFFER, _MACHINE_DIFFERS = 0.05, 0.1, 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +168,14 @@ def _differences(a: Cell, b: Cell) -> Iterator[str]:
         one, two = lengths
         if one and two is not None and abs(two / one - 1) > _LENGTHS_DIFFER:
             yield f"{what} have {one:.0f} tokens in A and {two:.0f} in B, so the work differs"
+    if _key(_NAMES, a) == _key(_NAMES, b) and a.roofline_tokens_per_s and b.roofline_tokens_per_s:
+        faster = b.roofline_tokens_per_s / a.roofline_tokens_per_s
+        if abs(faster - 1) > _MACHINE_DIFFERS:
+            yield (
+                f"the machine itself was {faster:.2f} times as fast in B (what it allowed:"
+                f" {a.roofline_tokens_per_s:.3g} and {b.roofline_tokens_per_s:.3g} tok/s), so the"
+                " difference may be its own"
+            )
     if a.counted != b.counted:
         yield f"thoughts and answers are counted by {a.counted} in A, by {b.counted} in B"
     if a.cached_share is None or b.cached_share is None:

@@ -28,8 +28,8 @@ _SHARE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,6})?) ?(%?)")
 
 
 def bench_compare(
-    a: Annotated[Path, typer.Argument(metavar="A.json", help="What 'still bench --json' wrote.")],
-    b: Annotated[Path, typer.Argument(metavar="B.json", help="The run to judge by A.")],
+    a: Annotated[Path, typer.Argument(metavar="A", help="What 'still bench --json' wrote.")],
+    b: Annotated[Path, typer.Argument(metavar="B", help="The run to judge by A.")],
     threshold: Annotated[
         str, typer.Option(metavar="SHARE", help="How much worse is a regression.")
     ] = "5%",

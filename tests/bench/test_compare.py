@@ -205,6 +205,14 @@ def test_what_else_differs_is_a_warning(changes: dict[str, Any], said: str) -> N
     assert said in warning
 
 
+def test_a_machine_that_was_slower_meanwhile_is_a_warning_for_the_same_model_only() -> None:
+    fast, slow = (cell(roofline_tokens_per_s=limit) for limit in (200.0, 150.0))
+    (warning,) = compared(fast, slow).warnings
+    assert "0.75 times as fast in B" in warning
+    assert compared(fast, cell(roofline_tokens_per_s=190.0)).warnings == ()
+    assert compared(fast, replace(slow, quantization="Q8_0")).warnings == ()
+
+
 def test_another_machine_is_a_warning() -> None:
     other = document(cell(), machine=examples.MACHINE | {"cpu": "Another"})
     (warning,) = compare(document(cell()), other).warnings
