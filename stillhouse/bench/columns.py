@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
-from pathlib import PurePath
 from typing import Any, Literal
 
 from stillhouse.bench.figures import NOT_AVAILABLE, percent, seconds, three_figures
@@ -38,11 +37,6 @@ class Column:
         if self.shown == "where_known":
             return any(value is not None for value in values)
         return self.shown == "always" or any(value != values[0] for value in values)
-
-
-def model_name(cell: Cell) -> str:
-    """A file's path is more than a table has room for."""
-    return PurePath(cell.model).stem if cell.model.endswith(".gguf") else cell.model
 
 
 def columns_of(cells: Sequence[Cell]) -> list[Column]:
@@ -86,7 +80,7 @@ def _count(number: int) -> str:
 
 _COLUMNS: tuple[Column, ...] = (
     Column("engine", attrgetter("engine"), is_right=False),
-    Column("model", model_name, shown="where_it_varies", is_right=False),
+    Column("model", attrgetter("model"), shown="where_it_varies", is_right=False),
     Column("quant", attrgetter("quantization"), is_right=False),
     Column("workload", attrgetter("workload"), shown="where_it_varies", is_right=False),
     Column("prompt", attrgetter("prompt_tokens"), _count, "where_it_varies"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from stillhouse.bench.columns import model_name, table_of
+from stillhouse.bench.columns import table_of
 from stillhouse.bench.compare import Comparison, title_of
 from stillhouse.bench.comparison_rows import HEADINGS, RIGHT, row_of
 from stillhouse.bench.document import BenchDocument
@@ -76,7 +76,7 @@ def escaped(text: str) -> str:
 def heading_of(document: BenchDocument) -> str:
     """A line: the machine, what measured, under which load and promises."""
     loads = dict.fromkeys(map(_workload, document.results))
-    models = dict.fromkeys(map(model_name, document.results))
+    models = dict.fromkeys(cell.model for cell in document.results)
     promises = str(document.slo)
     parts = [
         f"{_machine(document)}; {_version(document)}, {document.date[:19]}",

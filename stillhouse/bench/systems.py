@@ -70,7 +70,7 @@ def in_process(
             engine="stillhouse",
             version=None,
             url=None,
-            model=reference,
+            model=path.stem if Path(reference).exists() else reference,
             quantization=_quantization(path) or form.name,
             parameters=llm.facts.num_parameters,
             form=(shape, form),

@@ -82,9 +82,7 @@ def cell(
     prompts = sum(record.prompt_tokens for record in done) / duration_s
     limit = limit_tokens_per_s(quantization, users)
     tpot_s = spread([record.tpot_s for record in done])
-    good = sum(
-        (r.ttft_s or 0) <= SLO["ttft_s"] and (r.tpot_s or 0) <= SLO["tpot_s"] for r in done
-    )
+    good = sum((r.ttft_s or 0) <= SLO["ttft_s"] and (r.tpot_s or 0) <= SLO["tpot_s"] for r in done)
     made = Cell(
         engine="stillhouse", url=None, model="qwen2.5-coder:1.5b", quantization=quantization,
         workload="reasoning", loop="closed" if rate_per_s is None else "open",
