@@ -138,9 +138,10 @@ def test_times_are_those_of_the_pieces() -> None:
     assert times.ttft_s is not None
     assert times.ttfat_s is not None
     assert times.e2e_s is not None
-    assert 0.1 <= times.ttft_s < times.ttfat_s < times.e2e_s
-    assert times.ttfat_s - times.ttft_s > 0.17
-    assert times.e2e_s - times.ttft_s > 0.27
+    # A busy machine makes times longer, never shorter.
+    assert times.ttft_s >= 0.1
+    assert times.ttfat_s >= max(0.3, times.ttft_s)
+    assert times.e2e_s >= max(0.4, times.ttfat_s)
 
 
 def test_cancelling_gives_what_came_and_hangs_up() -> None:
