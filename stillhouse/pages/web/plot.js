@@ -69,6 +69,13 @@ function textWidth(text, font) {
   return pen.measureText(text).width;
 }
 
+/** Makes a mark one that a click, Enter or the space bar chooses. */
+const chosenBy = (react) => ({ role: "button", onclick: react, onkeydown: (event) => {
+  if (event.key !== "Enter" && event.key !== " ") return;
+  event.preventDefault(); // or the button that gets the focus would be pressed as well
+  react();
+} });
+
 /** What is pointed at or focused in a figure, said beside it. */
 function tipOf(holder) {
   const tip = el("div", { class: "tip", role: "status", hidden: true });
