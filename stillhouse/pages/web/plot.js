@@ -1,9 +1,10 @@
 // What plots are made of: axes, keys, and what is said of a mark that is pointed at.
 
-const NICE_SECONDS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600,
-  7200, 18000, 36000, 86400, 172800, 432000, 864000];
+const NICE_SECONDS = [0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2,
+  0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 18000, 36000, 86400, 172800,
+  432000, 864000];
 
-const tickSeconds = (s) => (s < 1 ? `${s * 1000} ms` : s < 60 ? `${s} s`
+const tickSeconds = (s) => (s < 1 ? `${Number((s * 1000).toPrecision(3))} ms` : s < 60 ? `${s} s`
   : s < 3600 ? `${s / 60} min` : s < 86400 ? `${s / 3600} h` : `${s / 86400} d`);
 
 /** Steps of 1, 2 or 5 from 0 to `most`, at most so many. */
@@ -52,15 +53,59 @@ function drawAxes(drawing, { left, right, top, bottom }, x, y) {
 /** Between a figure's paddings. */
 const widthOf = (holder) => Math.max(240, holder.clientWidth - 34);
 
-/** A figure's heading, its keys, its drawing and a line under it. */
-function fill(holder, title, keys, drawing, note) {
-  const head = el("figcaption", {}, el("h2", {}, title), el("p", { class: "keys" }, keys));
+/** A figure's heading, its keys, its drawing and a line under it; choices beside the heading. */
+function fill(holder, title, keys, drawing, note, choices = []) {
+  const head = el("figcaption", {}, el("h2", {}, title), choices,
+    el("p", { class: "keys" }, keys));
   holder.replaceChildren(head);
   const hint = tipOf(holder);
   holder.append(drawing(hint), el("p", { class: "quiet note" }, note));
 }
 
 const key = (name, text) => el("span", { class: `key ${name}` }, text);
+
+/** One of a few, as buttons in a row; arrow keys move between them. `choose` draws anew. */
+function oneOf(name, title, choices, chosen, choose) {
+  return el("fieldset", { class: "one-of" }, el("legend", {}, title),
+    choices.map(([value, text]) => el("label", {},
+      el("input", { type: "radio", name, value, checked: value === chosen, onchange: () => {
+        choose(value);
+        document.querySelector(`input[name="${name}"]:checked`)?.focus();
+      } }), el("span", {}, text))));
+}
+
+/** A form for each series, besides its colour: the outline of its mark around a point. */
+function shapeAt(n, x, y, radius) {
+  const [corners, turn, size, inner] = [
+    [24, 0, 1, 1], [4, 45, 1.25, 1], [3, -90, 1.4, 1], [4, 0, 1.4, 1],
+    [3, 90, 1.4, 1], [5, -90, 1.5, 0.45], [6, 0, 1.15, 1], [4, 45, 1.55, 0.35],
+  ][n % 8];
+  const steps = inner === 1 ? corners : corners * 2;
+  const points = Array.from({ length: steps }, (_, k) => {
+    const angle = (turn + 360 * k / steps) * Math.PI / 180;
+    const far = radius * size * (k % 2 ? inner : 1);
+    return `${(x + far * Math.cos(angle)).toFixed(1)} ${(y + far * Math.sin(angle)).toFixed(1)}`;
+  });
+  return `M${points.join("L")}Z`;
+}
+
+/** The marks of a drawing are one stop for the tab key; arrows go from one to the next. */
+function roving(drawing) {
+  const marks = [...drawing.querySelectorAll(".mark")];
+  marks.forEach((mark, n) => {
+    mark.setAttribute("tabindex", n ? -1 : 0);
+    mark.addEventListener("keydown", (event) => {
+      const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+      if (!step) return;
+      event.preventDefault();
+      mark.setAttribute("tabindex", -1);
+      const next = marks[(n + step + marks.length) % marks.length];
+      next.setAttribute("tabindex", 0);
+      next.focus({ preventScroll: true });
+    });
+  });
+  return drawing;
+}
 
 /** How wide a text will be in a plot, in pixels. */
 function textWidth(text, font) {
