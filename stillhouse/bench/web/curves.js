@@ -3,14 +3,15 @@
 const PLOT_HEIGHT = 300;
 const boxOf = (width) => ({ left: 60, right: width - 14, top: 12, bottom: PLOT_HEIGHT - 46 });
 const noneOf = (text) => el("p", { class: "none" }, text);
+const FEW = 4; // series: more are named by the buttons alone, and their bands are fainter
 const isPowerOf2 = (value) => value > 0 && Number.isInteger(Math.log2(value));
 
-/** Loads stand at equal distances where each is a power of two, otherwise where they are. */
+/** Where loads are powers of two, or far apart, the axis is one of their logarithms. */
 function loadAxis(view, { left, right }) {
   const { loads, loop } = view, name = loop === "open" ? "requests/s offered" : "users at once";
   const low = loads[0], high = loads.at(-1);
   const common = { ticks: loads, text: (load) => load.toLocaleString("en"), name, apart: 26 };
-  if (loads.every(isPowerOf2)) {
+  if (loads.every(isPowerOf2) || (low > 0 && high >= 8 * low)) {
     const at_ = logScale(low / 1.25, high * 1.25, left, right);
     return { ...common, at: at_, name: loads.length > 1 ? `${name} (log)` : name };
   }
@@ -131,6 +132,7 @@ function drawWaiting(holder, measure, view, cells, ui) {
       drawAxes(drawing, box, x, y);
       const groups = bySeries(usable);
       const there = (cell, value) => [x.at(loadOf(cell)), value > 0 ? y.at(value) : box.bottom];
+      if (groups.length > FEW) drawing.classList.add("crowd");
       for (const [series, own] of groups) {
         const upper = own.map((cell) => there(cell, cell[measure].p95));
         const lower = own.map((cell) => there(cell, cell[measure].p50));

@@ -74,7 +74,8 @@ function keptSentence(view, cells) {
   const promise = `${wholePercent(KEPT_SHARE)} of requests within the SLO`;
   if (!furthest) return `No load has ${promise}.`;
   const others = kept.filter((cell) => loadOf(cell) === loadOf(furthest));
-  const names = others.map(seriesName).join(", ");
+  const names = others.length > FEW ? `${others.length} of ${SERIES.length} series`
+    : others.map(seriesName).join(", ");
   const every = loadOf(furthest) === view.loads.at(-1) ? "under every load, " : "";
   return `At least ${promise}: ${every}up to ${loadText(view.loop, loadOf(furthest))}`
     + `${SERIES.length > 1 ? ` (${names})` : ""}.`;

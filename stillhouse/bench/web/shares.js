@@ -19,7 +19,7 @@ function drawDistribution(holder, view, cells, ui) {
   const promise = DOCUMENT.slo?.[measure];
   const values = curves.flatMap((curve) => curve.values);
   const most = Math.max(...values), isNear = isNumber(promise) && promise <= most * 1.5;
-  const keys = curves.map(({ series, values: own }) =>
+  const keys = curves.length > FEW ? [] : curves.map(({ series, values: own }) =>
     el("span", { class: "named" }, markOf(series),
       `${series.name}, ${tokens(own.length)} requests`));
   if (isNear) keys.push(key("promise", `SLO ${duration(promise)}`));
