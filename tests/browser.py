@@ -6,9 +6,18 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Page,
+    Request,
+    Route,
+    expect,
+    sync_playwright,
+)
 
 _ARGUMENTS = [
     "--no-sandbox",
@@ -32,6 +41,37 @@ def browser() -> Iterator[Browser]:
         launched = playwright.chromium.launch(executable_path=path, args=_ARGUMENTS)
         yield launched
         launched.close()
+
+
+OpenFile = Callable[..., Page]
+
+
+@pytest.fixture
+def open_file(browser: Browser, tmp_path: Path) -> Iterator[OpenFile]:
+    """Writes HTML and opens it; what it asks for or complains of fails the test in the end."""
+    contexts: list[BrowserContext] = []
+    complaints: list[str] = []
+    file = tmp_path / "page.html"
+
+    def block(route: Route, request: Request) -> None:
+        complaints.append(f"a request to {request.url}")
+        route.abort()
+
+    def open_it(text: str, **options: Any) -> Page:
+        file.write_text(text, encoding="utf-8")
+        context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
+        contexts.append(context)
+        page = context.new_page()
+        page.route(lambda url: url != file.as_uri(), block)
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(file.as_uri())
+        return page
+
+    yield open_it
+    for context in contexts:
+        context.close()
+    assert not complaints
 
 
 @pytest.fixture

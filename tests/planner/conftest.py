@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Request, Route
+from playwright.sync_api import Page
 
 from stillhouse.catalog import find, find_device
 from stillhouse.planner.page import page as page_of
 from stillhouse.planner.plan import Wish, plan, ranked, recommended, why
 from stillhouse.planner.targets import target_of
 from stillhouse.planner.workload import Workload
-from tests.browser import browser, picture
+from tests.browser import OpenFile, browser, open_file, picture
 
-__all__ = ["browser", "picture"]
+__all__ = ["browser", "open_file", "picture"]
 
 OpenPlan = Callable[..., Page]
 
@@ -59,28 +58,10 @@ def document(*devices: str, model: str | None = None, users: int = 1) -> dict[st
 
 
 @pytest.fixture
-def open_plan(browser: Browser, tmp_path: Path) -> Iterator[OpenPlan]:
-    """Writes a page and opens it; what it asks for or complains of fails the test in the end."""
-    contexts: list[BrowserContext] = []
-    complaints: list[str] = []
-    file = tmp_path / "plan.html"
-
-    def block(route: Route, request: Request) -> None:
-        complaints.append(f"a request to {request.url}")
-        route.abort()
+def open_plan(open_file: OpenFile) -> OpenPlan:
+    """Opens the page of a plan, or of one for the RTX 4090."""
 
     def open_it(shown: dict[str, Any] | None = None, **options: Any) -> Page:
-        file.write_text(page_of(shown or document()), encoding="utf-8")
-        context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
-        contexts.append(context)
-        page = context.new_page()
-        page.route(lambda url: url != file.as_uri(), block)
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto(file.as_uri())
-        return page
+        return open_file(page_of(shown or document()), **options)
 
-    yield open_it
-    for context in contexts:
-        context.close()
-    assert not complaints
+    return open_it

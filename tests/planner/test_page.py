@@ -175,6 +175,16 @@ def test_plots_name_what_is_pointed_at_and_lead_to_its_row(open_plan: OpenPlan) 
     expect(opened).to_have_class(re.compile("open"))
 
 
+def test_the_enter_key_opens_the_row_of_a_mark(open_plan: OpenPlan) -> None:
+    page = open_plan()
+    for mark, rank in (("#scatter .dot.best", 1), ("#bars .bar:nth-of-type(2)", 2)):
+        page.locator(mark).focus()
+        page.keyboard.press("Enter")
+        opened = page.locator(f'#table tr.option[data-rank="{rank}"]').get_by_role("button")
+        expect(opened).to_be_focused()
+        expect(opened).to_have_attribute("aria-expanded", "true")
+
+
 def test_a_limit_is_drawn_where_the_systems_memory_ends(open_plan: OpenPlan) -> None:
     shown = document()
     del shown["devices"]  # one system may also be named alone

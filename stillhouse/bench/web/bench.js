@@ -88,7 +88,7 @@ function drawTable() {
   at("table").tBodies[0].replaceChildren(...(by ? sortedBy(by, state.descending, cells) : cells)
     .flatMap((cell) => rowsOf(cell, columns, state, toggle)));
   const all = viewNow()?.cells.length ?? 0;
-  at("count").textContent = cells.length === all ? `${all} cells` : `${cells.length} of ${all} cells`;
+  at("count").textContent = `${cells.length === all ? "" : `${cells.length} of `}${all} cells`;
 }
 
 function draw() {

@@ -24,6 +24,7 @@ const WHY = {
   looped_share: ofCompleted("The server does not say"),
   goodput_per_s: () => "There is no SLO",
   goodput_share: () => "There is no SLO",
+  quality_recovery: () => "Nobody has published it for this quantisation",
   peak_memory_bytes: () => "The server's memory cannot be seen from here",
   roofline_share: (cell) => cell.roofline_how ?? "The limit is not known",
   roofline_tokens_per_s: (cell) => cell.roofline_how ?? "The limit is not known",
@@ -35,7 +36,7 @@ const plainOf = (name, about) => ({ key: name, field: name, get: (cell) => cell[
 const numberOf = (name, title, unit, show = significant, about = {}) =>
   plainOf(name, { name: title, unit, show, most: true, ...about });
 const spreadOf = (measure, at_, text, unit, main) => ({
-  key: `${measure}.${at_}`, field: measure, name: `${text} ${at_}`, unit, main,
+  key: `${measure}.${at_}`, field: measure, name: text, unit: `${at_}, ${unit}`, main,
   get: (cell) => cell[measure]?.[at_], show: unit === "ms" ? milliseconds : significant,
   title: MEASURES.find(([name]) => name === measure)[2],
 });
@@ -52,10 +53,12 @@ const COLUMNS = [
   numberOf("users", "Users", "", tokens, { main: VIEWS.some((view) => view.loop !== "open") }),
   numberOf("rate_per_s", "Offered", "req/s", significant,
     { main: VIEWS.some((view) => view.loop === "open") }),
-  { key: "warnings", name: "To know", main: true, most: true,
+  { key: "warnings", name: "To know", most: true,
+    main: CELLS.some((cell) => warningsOf(cell).length),
     title: "Failed, truncated, looping and short requests",
     get: (cell) => warningsOf(cell).map(([, text]) => text).join(" "),
-    cell: (cell) => warningsOf(cell).map(([kind, text]) => el("span", { class: `flag ${kind}` }, text)) },
+    cell: (cell) => el("div", { class: "flags" }, warningsOf(cell).map(([kind, text]) =>
+      el("span", { class: `flag ${kind}` }, text))) },
   numberOf("requests", "Requests", "completed", tokens, main),
   numberOf("errors", "Failed", "requests", tokens),
   numberOf("output_tokens_per_s", "Output", "tok/s", figure, main),
@@ -73,7 +76,11 @@ const COLUMNS = [
   numberOf("goodput_per_s", "Goodput", "req/s"),
   numberOf("roofline_share", "Of roofline", "%", percent, main),
   numberOf("roofline_tokens_per_s", "Roofline", "tok/s", figure),
-  numberOf("speedup", "Speed-up", "× one user", significant, main),
+  numberOf("speedup", "Speed-up", "× 1 user", significant, main),
+  numberOf("quality_recovery", "Score kept", "% of 16 bits", percent,
+    { main: CELLS.some((cell) => isNumber(cell.quality_recovery)),
+      say: (cell) => cell.quality_source,
+      title: "Of the unquantised model's score, as published for this quantisation" }),
   numberOf("peak_memory_bytes", "Memory", "GB", gigabytes, main),
   numberOf("mean_prompt_tokens", "Prompt", "tokens"),
   numberOf("mean_reasoning_tokens", "Thought", "tokens"),
@@ -97,8 +104,8 @@ function cellOf(column, cell) {
     return el("td", { class: `${numeric ? "number " : ""}na`, "data-key": column.key, title: why },
       "n/a");
   }
-  return el("td", { class: numeric ? "number" : null, "data-key": column.key },
-    numeric ? column.show(value) : value);
+  return el("td", { class: numeric ? "number" : null, "data-key": column.key,
+    title: column.say?.(cell) }, numeric ? column.show(value) : value);
 }
 
 /** One row, and the one behind it where it is open. */

@@ -1,16 +1,17 @@
 // Plots with a line for each series: throughput, waiting, and one against the other.
 
 const PLOT_HEIGHT = 300;
-const boxOf = (width) => ({ left: 54, right: width - 14, top: 12, bottom: PLOT_HEIGHT - 46 });
+const boxOf = (width) => ({ left: 60, right: width - 14, top: 12, bottom: PLOT_HEIGHT - 46 });
 const noneOf = (text) => el("p", { class: "none" }, text);
+const FEW = 4; // series: more are named by the buttons alone, and their bands are fainter
 const isPowerOf2 = (value) => value > 0 && Number.isInteger(Math.log2(value));
 
-/** Loads stand at equal distances where each is a power of two, otherwise where they are. */
+/** Where loads are powers of two, or far apart, the axis is one of their logarithms. */
 function loadAxis(view, { left, right }) {
   const { loads, loop } = view, name = loop === "open" ? "requests/s offered" : "users at once";
   const low = loads[0], high = loads.at(-1);
   const common = { ticks: loads, text: (load) => load.toLocaleString("en"), name, apart: 26 };
-  if (loads.every(isPowerOf2)) {
+  if (loads.every(isPowerOf2) || (low > 0 && high >= 8 * low)) {
     const at_ = logScale(low / 1.25, high * 1.25, left, right);
     return { ...common, at: at_, name: loads.length > 1 ? `${name} (log)` : name };
   }
@@ -18,15 +19,15 @@ function loadAxis(view, { left, right }) {
 }
 
 function valueAxis(most, name, { top, bottom }) {
-  const ticks = linearTicks(most, 5);
-  return { at: scale(0, most, bottom, top), ticks, text: (tick) => tick.toLocaleString("en"), name };
+  return { at: scale(0, most, bottom, top), ticks: linearTicks(most, 5),
+    text: (tick) => tick.toLocaleString("en"), name };
 }
 
 function logAxis(values, name, { top, bottom }, asSeconds) {
   const low = Math.min(...values) / 1.25, high = Math.max(...values) * 1.25;
   const powers = Array.from({ length: 19 }, (_, n) => 10 ** (n - 9));
-  const ticks = (asSeconds ? NICE_SECONDS : powers.flatMap((power) => [power, 2 * power, 5 * power]))
-    .filter((tick) => tick >= low && tick <= high);
+  const nice = asSeconds ? NICE_SECONDS : powers.flatMap((one) => [one, 2 * one, 5 * one]);
+  const ticks = nice.filter((tick) => tick >= low && tick <= high);
   const shown = ticks.length > 9 ? ticks.filter((_, n) => n % 2 === 0) : ticks;
   const plain = (tick) => Number(tick.toPrecision(2)).toLocaleString("en");
   return { at: logScale(low, high, bottom, top), ticks: shown,
@@ -41,11 +42,10 @@ function cellMark(cell, x, y, hint, show, lines) {
   const series = SERIES[cell.series];
   const all = () => [`${series.name}, ${loadName(cell)}`, ...lines(),
     ...warningsOf(cell).map(([, text]) => text)];
-  return hint(svg("path", { d: shapeAt(series.shape, x, y, 5), role: "button",
+  return hint(svg("path", { ...chosenBy(() => show(cell)), d: shapeAt(series.shape, x, y, 5),
     class: `mark dot ${series.colour}${isDoubtful(cell) ? " doubtful" : ""}`,
     "data-number": cell.number, "data-x": x.toFixed(1), "data-y": y.toFixed(1),
-    "aria-label": all().join("; "),
-    onclick: () => show(cell), onkeydown: (e) => { if (e.key === "Enter") show(cell); } }), all);
+    "aria-label": all().join("; ") }), all);
 }
 
 /** Cells by series, in the order of their loads. */
@@ -118,7 +118,7 @@ function drawWaiting(holder, measure, view, cells, ui) {
     ...doubtfulKey(usable)].filter(Boolean);
   const note = ["Down is better. The line is the median.", isNumber(promise) && !isNear
     ? `The SLO, ${duration(promise)}, is outside of the plot.` : ""].filter(Boolean).join(" ");
-  fill(holder, measure === "ttft_s" ? "Wait for the first token" : "Wait for the first answer", keys,
+  fill(holder, `Wait for the first ${measure === "ttft_s" ? "token" : "answer"}`, keys,
     (hint) => {
       if (!usable.length) {
         return noneOf(measure === "ttft_s" ? "No request had a first token."
@@ -132,6 +132,7 @@ function drawWaiting(holder, measure, view, cells, ui) {
       drawAxes(drawing, box, x, y);
       const groups = bySeries(usable);
       const there = (cell, value) => [x.at(loadOf(cell)), value > 0 ? y.at(value) : box.bottom];
+      if (groups.length > FEW) drawing.classList.add("crowd");
       for (const [series, own] of groups) {
         const upper = own.map((cell) => there(cell, cell[measure].p95));
         const lower = own.map((cell) => there(cell, cell[measure].p50));
@@ -140,8 +141,7 @@ function drawWaiting(holder, measure, view, cells, ui) {
       }
       promised(drawing, measure, isNear ? [0, Infinity] : [1, 0], (value) => drawing.append(
         line(box.left, y.at(value), box.right, y.at(value), "promise"),
-        label(box.right, y.at(value) - 5, `SLO ${duration(value)}`, { "text-anchor": "end",
-          class: "said" })));
+        label(box.left + 5, y.at(value) - 5, `SLO ${duration(value)}`, { class: "said" })));
       for (const [series, own] of groups) {
         drawing.append(svg("path", { class: `curve ${series.colour}`, "data-series": series.n,
           d: pathOf(own.map((cell) => there(cell, cell[measure].p50))) }));
@@ -169,8 +169,7 @@ function drawPareto(holder, view, cells, ui) {
   fill(holder, "Output against speed for each user", keys, (hint) => {
     if (!usable.length) return noneOf("No request had two tokens.");
     const width = widthOf(holder), box = boxOf(width);
-    const across = { left: box.left, right: box.right };
-    const x = { at: scale(0, most, across.left, across.right), ticks: linearTicks(most, 6),
+    const x = { at: scale(0, most, box.left, box.right), ticks: linearTicks(most, 6),
       text: (tick) => tick.toLocaleString("en"), name: "tok/s for each user" };
     const y = valueAxis(Math.max(...usable.map((cell) => cell.output_tokens_per_s)) * 1.1,
       "output tok/s, all users", box);
@@ -186,19 +185,25 @@ function drawPareto(holder, view, cells, ui) {
       drawing.append(svg("path", { class: `curve ${series.colour}`, "data-series": series.n,
         d: pathOf(own.map(there)) }));
     }
+    const taken = usable.map(there);
+    for (const cell of [...best, ...usable.filter((one) => !best.includes(one))]) {
+      const [across, up] = there(cell), isFree = (left, top) => taken.every(([x_, y_]) =>
+        Math.abs(x_ - left) > 13 || Math.abs(y_ - top) > 11);
+      const spot = [[across + 14, up - 9], [across - 14, up - 9], [across + 14, up + 9],
+        [across - 14, up + 9]].find(([left, top]) => isFree(left, top));
+      if (!spot || !isNumber(loadOf(cell))) continue;
+      taken.push(spot);
+      drawing.append(label(spot[0], spot[1] + 4, loadOf(cell).toLocaleString("en"),
+        { "text-anchor": "middle", class: best.includes(cell) ? "callout" : "load-of" }));
+    }
     for (const cell of groups.flatMap(([, own]) => own)) {
-      const [across_, up] = there(cell);
-      if (best.includes(cell)) {
-        drawing.append(label(across_ + 8, up - 7, loadOf(cell)?.toLocaleString("en") ?? "",
-          { class: "callout" }));
-      }
-      drawing.append(cellMark(cell, across_, up, hint, ui.show, () => [
+      drawing.append(cellMark(cell, ...there(cell), hint, ui.show, () => [
         `${figure(cell.output_tokens_per_s)} tok/s together`,
         `${figure(cell.user_tokens_per_s)} tok/s for each user`]));
     }
     return roving(drawing);
-  }, "Up and to the right is better. A number on the frontier is its "
-    + `${view.loop === "open" ? "requests/s" : "users"}.`);
+  }, "Up and to the right is better. Numbers are "
+    + `${view.loop === "open" ? "requests/s" : "users at once"}.`);
 }
 
 /** Cells that no other one beats at both, from the fastest for each user on. */

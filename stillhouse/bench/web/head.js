@@ -1,6 +1,6 @@
 // What stands before the plots: the best figures of a view, the machine, limits found, comparisons.
 
-const KEPT_SHARE = 0.95; // of requests within the SLO, for a load to count as one that is kept
+const KEPT_SHARE = 0.95; // of requests within the SLO: then a load counts as kept
 
 const least = (items, get) => items.filter((item) => isNumber(get(item)))
   .sort((a, b) => get(a) - get(b))[0];
@@ -9,7 +9,6 @@ const greatest = (items, get) => least(items, (item) => {
   return isNumber(value) ? -value : value;
 });
 const ofCell = (cell) => `${SERIES.length > 1 ? `${seriesName(cell)}, ` : ""}${loadName(cell)}`;
-const withLoad = (cell) => `${seriesName(cell)} with ${loadName(cell)}`;
 const bestOf = (cells) => greatest(cells.filter((cell) => cell.requests),
   (cell) => cell.output_tokens_per_s);
 
@@ -26,8 +25,8 @@ function summary(view, cells) {
   const best = bestOf(cells);
   const failed = cells.reduce((sum, cell) => sum + cell.errors, 0);
   const about = [
-    failed ? el("p", { class: "trouble" }, `✕ ${tokens(failed)} requests failed: see the marked rows.`)
-      : null,
+    failed ? el("p", { class: "trouble" },
+      `✕ ${tokens(failed)} requests failed: see the marked rows.`) : null,
     (DOCUMENT.notes ?? []).length ? el("ul", { class: "notes quiet" },
       DOCUMENT.notes.map((text) => el("li", {}, sentence(text)))) : null,
     DOCUMENT.command ? commandBox([DOCUMENT.command].flat().join(" ")) : null,
@@ -43,34 +42,26 @@ function summary(view, cells) {
   const good = greatest(completed, (cell) => cell.goodput_per_s);
   const stats = [
     stat(figure(best.output_tokens_per_s), " tok/s", `most output: ${ofCell(best)}`),
-    soonest ? stat(duration(soonest[wait].p50), "", answered
-      ? `soonest answer: ${ofCell(soonest)}` : `soonest token: ${ofCell(soonest)}`) : null,
+    soonest ? stat(duration(soonest[wait].p50), "",
+      `soonest ${answered ? "answer" : "token"}: ${ofCell(soonest)}`) : null,
     nearest ? stat(percent(nearest.roofline_share), " %", `of the roofline: ${ofCell(nearest)}`)
       : null,
     good?.goodput_per_s > 0 ? stat(significant(good.goodput_per_s), " req/s",
       `within the SLO: ${ofCell(good)}`) : null,
   ];
+  const more = [
+    best.users > 1 && isNumber(best.user_tokens_per_s)
+      ? `Each of the ${loadName(best)} reads ${figure(best.user_tokens_per_s)} tok/s.` : null,
+    keptSentence(view, cells),
+  ].filter(Boolean).join(" ");
   return el("div", { class: "card pick" }, el("p", { class: "over" }, view.name),
-    el("h2", {}, `${figure(best.output_tokens_per_s)} tok/s from ${withLoad(best)}`),
-    el("div", { class: "stats" }, stats),
-    el("p", { class: "headline" }, headline(best, soonest, wait, nearest), " ",
-      keptSentence(view, cells)),
-    about);
+    el("h2", { class: "headline" }, headline(best)), el("div", { class: "stats" }, stats),
+    more ? el("p", {}, more) : null, about);
 }
 
-function headline(best, soonest, wait, nearest) {
-  const each = isNumber(best.user_tokens_per_s) && best.users > 1
-    ? `, ${figure(best.user_tokens_per_s)} tok/s for each` : "";
-  const share = isNumber(best.roofline_share)
-    ? `, ${wholePercent(best.roofline_share)} of what this machine's memory and products allow` : "";
-  const first = `${withLoad(best)} writes most: ${figure(best.output_tokens_per_s)} tok/s`
-    + `${each}${share}.`;
-  const second = soonest ? ` The first ${wait === "ttfat_s" ? "answer" : "token"} comes soonest from `
-    + `${withLoad(soonest)}: after ${duration(soonest[wait].p50)} in the median.` : "";
-  const third = nearest && nearest !== best
-    ? ` Nearest to its roofline is ${withLoad(nearest)}: ${wholePercent(nearest.roofline_share)}.` : "";
-  return first + second + third;
-}
+const headline = (best) => `${seriesName(best)} writes most: ${figure(best.output_tokens_per_s)}`
+  + ` tok/s with ${loadName(best)}` + (isNumber(best.roofline_share)
+  ? `, ${wholePercent(best.roofline_share)} of what this machine allows` : "");
 
 /** The highest load up to which the SLO was kept, of the series that keeps it longest. */
 function keptSentence(view, cells) {
@@ -83,8 +74,10 @@ function keptSentence(view, cells) {
   const promise = `${wholePercent(KEPT_SHARE)} of requests within the SLO`;
   if (!furthest) return `No load has ${promise}.`;
   const others = kept.filter((cell) => loadOf(cell) === loadOf(furthest));
-  const names = others.map(seriesName).join(", ");
-  return `At least ${promise}: up to ${loadText(view.loop, loadOf(furthest))}`
+  const names = others.length > FEW ? `${others.length} of ${SERIES.length} series`
+    : others.map(seriesName).join(", ");
+  const every = loadOf(furthest) === view.loads.at(-1) ? "under every load, " : "";
+  return `At least ${promise}: ${every}up to ${loadText(view.loop, loadOf(furthest))}`
     + `${SERIES.length > 1 ? ` (${names})` : ""}.`;
 }
 
@@ -95,7 +88,8 @@ function machineFacts() {
     ["Processor", machine?.cpu || "unknown"],
     isNumber(cores) ? ["Cores", `${tokens(cores)}`
       + (threads !== cores && isNumber(threads) ? `, ${tokens(threads)} threads` : "")] : null,
-    isNumber(machine?.total_memory_bytes) ? ["Memory", bytesText(machine.total_memory_bytes)] : null,
+    isNumber(machine?.total_memory_bytes)
+      ? ["Memory", bytesText(machine.total_memory_bytes)] : null,
     isNumber(speeds?.read_bytes_per_s)
       ? ["Reads", `${bytesText(speeds.read_bytes_per_s)}/s, measured`] : null,
     isNumber(speeds?.int8_operations_per_s)
@@ -115,7 +109,8 @@ function workloadFacts(view) {
     .map(([name, value]) => `${names[name] ?? name} ≤ ${duration(value)}`);
   return facts([
     ["Name", first.workload],
-    ["Prompt", isNumber(first.prompt_tokens) ? `${tokens(first.prompt_tokens)} tokens` : "as it is"],
+    ["Prompt", isNumber(first.prompt_tokens) ? `${tokens(first.prompt_tokens)} tokens`
+      : "as it is"],
     ["Output", isNumber(first.output_tokens) ? `${tokens(first.output_tokens)} tokens`
       : "as long as the model likes"],
     ["Load", view.loop === "open" ? "requests arrive at a rate, answered or not"
@@ -155,7 +150,7 @@ function drawFoot() {
   const { stillhouse, commit } = DOCUMENT;
   const made = ["Stillhouse", stillhouse, commit ? `(${String(commit).slice(0, 10)})` : null]
     .filter(Boolean).join(" ");
-  at("foot").append(el("p", {}, "Output counts thoughts and answers. The roofline is the least time in"
-    + " which this machine's memory can be read and its products made. p95 of fewer than 20"
-    + ` requests is the slowest or nearly so. Made by ${made}.`));
+  at("foot").append(el("p", {}, "Output counts thoughts and answers. The roofline is the least"
+    + " time in which this machine's memory can be read and its products made. p95 of fewer than"
+    + ` 20 requests is the slowest or nearly so. Made by ${made}.`));
 }

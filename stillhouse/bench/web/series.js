@@ -1,4 +1,4 @@
-// Cells sorted into views (one workload each) and series (one model on one engine), and their names.
+// Cells in views (one workload each) and in series (one model on one engine), and their names.
 
 const CELLS = DOCUMENT.results.map((cell, n) => ({ ...cell, number: n }));
 
@@ -58,8 +58,10 @@ function seriesOf(cells) {
 const SERIES = seriesOf(CELLS);
 const seriesName = (cell) => SERIES[cell.series].name;
 
-const lengths = (cell) => `${isNumber(cell.prompt_tokens) ? tokens(cell.prompt_tokens) : "any"}`
-  + ` + ${isNumber(cell.output_tokens) ? tokens(cell.output_tokens) : "any"} tokens`;
+const lengthsAsked = (cell) => [cell.prompt_tokens, cell.output_tokens]
+  .map((count) => (isNumber(count) ? tokens(count) : "any")).join(" + ");
+const lengths = (cell) => (isNumber(cell.prompt_tokens) || isNumber(cell.output_tokens)
+  ? `${lengthsAsked(cell)} tokens` : "lengths as they come");
 
 /** One workload each, under loads of one kind, so that its loads are one axis. */
 function viewsOf(cells) {

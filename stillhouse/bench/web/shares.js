@@ -19,11 +19,12 @@ function drawDistribution(holder, view, cells, ui) {
   const promise = DOCUMENT.slo?.[measure];
   const values = curves.flatMap((curve) => curve.values);
   const most = Math.max(...values), isNear = isNumber(promise) && promise <= most * 1.5;
-  const keys = curves.map(({ series, values: own }) =>
-    el("span", { class: "named" }, markOf(series), `${series.name}, ${tokens(own.length)} requests`));
+  const keys = curves.length > FEW ? [] : curves.map(({ series, values: own }) =>
+    el("span", { class: "named" }, markOf(series),
+      `${series.name}, ${tokens(own.length)} requests`));
   if (isNear) keys.push(key("promise", `SLO ${duration(promise)}`));
   fill(holder, "Distribution", keys, (hint) => {
-    if (!curves.length) return noneOf(`No request has this figure at ${loadText(view.loop, load)}.`);
+    if (!curves.length) return noneOf(`No request has this with ${loadText(view.loop, load)}.`);
     const width = widthOf(holder), box = boxOf(width);
     const drawing = drawingOf(width, PLOT_HEIGHT,
       `Distribution of ${measureName(measure)} at ${loadText(view.loop, load)}`);
@@ -37,7 +38,7 @@ function drawDistribution(holder, view, cells, ui) {
       text: wholePercent, name: "of requests" };
     drawAxes(drawing, box, x, y);
     drawing.append(line(box.left, y.at(0.95), box.right, y.at(0.95), "axis faint"),
-      label(box.right, y.at(0.95) + 14, "p95", { "text-anchor": "end", class: "said" }));
+      label(box.left + 5, y.at(0.95) + 13, "95 %", { class: "said" }));
     if (isNear) drawing.append(line(x.at(promise), box.top, x.at(promise), box.bottom, "promise"));
     for (const { series, values: own } of curves) {
       drawing.append(svg("path", { class: `curve ${series.colour}`, "data-series": series.n,
@@ -107,10 +108,10 @@ function shareBar(cell, left, wide, y, hint, ui) {
     ? `${(share * 100).toFixed(1)} % of ${figure(cell.roofline_tokens_per_s)} tok/s`
     : "Share not available", cell.roofline_how, ...warningsOf(cell).map(([, text]) => text)]
     .filter(Boolean);
-  const group = svg("g", { class: `mark share ${series.colour}${isDoubtful(cell) ? " doubtful" : ""}`,
-    role: "button", "data-number": cell.number, "data-share": has ? share : null,
-    "aria-label": lines().join("; "), onclick: () => ui.show(cell),
-    onkeydown: (e) => { if (e.key === "Enter") ui.show(cell); } });
+  const group = svg("g", { ...chosenBy(() => ui.show(cell)),
+    class: `mark share ${series.colour}${isDoubtful(cell) ? " doubtful" : ""}`,
+    "data-number": cell.number, "data-share": has ? share : null,
+    "aria-label": lines().join("; ") });
   const top = y(has ? share : 0), inner = Math.max(1, wide - Math.min(3, wide * 0.2));
   group.append(svg("rect", { x: left, y: y(1), width: wide, height: y(0) - y(1),
     class: "catch" }));

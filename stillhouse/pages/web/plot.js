@@ -1,7 +1,8 @@
 // What plots are made of: axes, keys, and what is said of a mark that is pointed at.
 
-const NICE_SECONDS = [0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5,
-  1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 18000, 36000, 86400, 172800, 432000, 864000];
+const NICE_SECONDS = [0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2,
+  0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 18000, 36000, 86400, 172800,
+  432000, 864000];
 
 const tickSeconds = (s) => (s < 1 ? `${Number((s * 1000).toPrecision(3))} ms` : s < 60 ? `${s} s`
   : s < 3600 ? `${s / 60} min` : s < 86400 ? `${s / 3600} h` : `${s / 86400} d`);
@@ -112,6 +113,13 @@ function textWidth(text, font) {
   pen.font = `${font} ${getComputedStyle(document.body).fontFamily}`;
   return pen.measureText(text).width;
 }
+
+/** Makes a mark one that a click, Enter or the space bar chooses. */
+const chosenBy = (react) => ({ role: "button", onclick: react, onkeydown: (event) => {
+  if (event.key !== "Enter" && event.key !== " ") return;
+  event.preventDefault(); // or the button that gets the focus would be pressed as well
+  react();
+} });
 
 /** What is pointed at or focused in a figure, said beside it. */
 function tipOf(holder) {

@@ -63,11 +63,10 @@ function scatter(width, running, plan, open, hint) {
   for (const o of inOrder) {
     const cx = x(o.time_to_answer_s), cy = y(o), best = plan.isBest(o);
     const name = plan.nameOf(o);
-    const mark = svg("circle", { cx, cy, r: best ? 7 : 5, tabindex: 0, role: "button",
+    const mark = svg("circle", { cx, cy, r: best ? 7 : 5, tabindex: 0, ...chosenBy(() => open(o)),
       class: `mark dot ${plan.colourOf(o)} ${o.verdict}${best ? " best" : ""}`,
       "aria-label": `${name}: ${seconds(o.time_to_answer_s)} to the answer, AIME 2024 `
-        + `${isNumber(o.quality.aime_2024) ? `${percent(o.quality.aime_2024)} %` : "unknown"}`,
-      onclick: () => open(o), onkeydown: (e) => { if (e.key === "Enter") open(o); } });
+        + `${isNumber(o.quality.aime_2024) ? `${percent(o.quality.aime_2024)} %` : "unknown"}` });
     if (best) drawing.append(svg("circle", { cx, cy, r: 11, class: "ring" }));
     drawing.append(hint(mark, () => [
       ...running.filter((other) => place(other) === place(o)).map(plan.nameOf),
@@ -127,9 +126,9 @@ function bars(width, drawn, plan, open, hint) {
   });
   drawn.forEach((o, n) => {
     const y = top + n * row, thick = 11, start = y + (above ? 16 : 3);
-    const group = svg("g", { class: `mark bar ${o.verdict}`, tabindex: 0, role: "button",
-      "aria-label": `${plan.nameOf(o)}: ${bytesText(o.memory.bytes)}, ${VERDICTS[o.verdict]}`,
-      onclick: () => open(o), onkeydown: (e) => { if (e.key === "Enter") open(o); } });
+    const group = svg("g", { class: `mark bar ${o.verdict}`, tabindex: 0,
+      ...chosenBy(() => open(o)),
+      "aria-label": `${plan.nameOf(o)}: ${bytesText(o.memory.bytes)}, ${VERDICTS[o.verdict]}` });
     group.append(svg("rect", { x: 0, y, width, height: row, class: "catch" }));
     group.append(label(above ? left : left - 8, above ? y + 12 : y + 12.5,
       `${plan.isBest(o) ? "★ " : ""}${names[n]}`,
