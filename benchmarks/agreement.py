@@ -4,10 +4,9 @@
     python benchmarks/agreement.py --model smollm2:135m --rounds 5 --output agreement.json
 
 Both ask one `still serve`, in turns, with as many requests at once and prompts and outputs of the
-same length; what is compared are the medians of the rounds. vLLM's client draws random tokens, whose
-text a server counts a little differently, so ours is asked for what the server counted of theirs.
-Needs vLLM's environment (`make bench` sets it up), and a folder with the model's tokenizer, which
-`hf_checkpoint.py` writes.
+same length; what is compared are the medians of the rounds. vLLM's client draws random tokens, and
+counts them without the template that the server puts around them: ours is asked for both together.
+Needs vLLM's environment, which `make bench` sets up.
 """
 
 from __future__ import annotations
