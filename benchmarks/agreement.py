@@ -37,6 +37,7 @@ from stillhouse.hardware import this_machine
 from stillhouse.text.tokenizer_files import tokenizer_files
 
 _HERE = Path(__file__).parent
+_PROMPT_METRIC = "vllm:prompt_tokens_total{"
 # Our name of a figure, and theirs; theirs are milliseconds where ours are seconds.
 _FIGURES = {
     "output_tokens_per_s": ("output_throughput", 1.0),
@@ -58,10 +59,10 @@ def main() -> None:
         tokenizer = Path(work) / "tokenizer"
         _write_tokenizer(arguments.model, tokenizer)
         for number in range(arguments.rounds):
+            before = _prompt_tokens(url)
             theirs.append(_vllm_bench(arguments, url, tokenizer, number))
-            counted = round(theirs[-1]["total_input_tokens"] / arguments.requests)
-            prompt_tokens = _counted_by_server(url, counted)
-            ours.append(_still_bench(arguments, url, prompt_tokens))
+            counted = (_prompt_tokens(url) - before) / arguments.requests
+            ours.append(_still_bench(arguments, url, round(counted)))
             print(f"round {number}: {_line(ours[-1], theirs[-1])}", file=sys.stderr, flush=True)
     figures = {}
     for name, (their_name, scale) in _FIGURES.items():
@@ -113,9 +114,8 @@ def _still_bench(arguments: argparse.Namespace, url: str, prompt_tokens: int) ->
 def _vllm_bench(
     arguments: argparse.Namespace, url: str, tokenizer: Path, seed: int
 ) -> dict[str, Any]:
-    """What vLLM's client says of a run, and the prompt tokens as it counts them, without template.
-
-    Its probe and readiness requests come before the clock starts.
+    """What vLLM's client says of a run. Without its probe, which asks the first prompt twice: the
+    second time the server knows it.
     """
     environment = arguments.environments / "vllm"
     result = tokenizer.parent / f"{seed}.json"
@@ -125,7 +125,7 @@ def _vllm_bench(
         "--model", arguments.model, "--tokenizer", tokenizer, "--dataset-name", "random",
         "--random-input-len", str(arguments.tokens), "--random-output-len", str(arguments.tokens),
         "--num-prompts", str(arguments.requests), "--max-concurrency", str(arguments.users),
-        "--ignore-eos", "--seed", str(time.time_ns() % 2**31), "--disable-tqdm",
+        "--ready-check-timeout-sec", "0", "--ignore-eos", "--seed", str(time.time_ns() % 2**31), "--disable-tqdm",
         "--save-result", "--result-filename", result.name, "--result-dir", result.parent,
         "--percentile-metrics", "ttft,tpot,itl,e2el",
     ]  # fmt: skip
@@ -143,23 +143,12 @@ def _vllm_bench(
     return document
 
 
-def _counted_by_server(url: str, bare_tokens: int) -> int:
-    """With the template around them: what the server counts for a message of as many words."""
-    counted = []
-    for words in (1, 2):
-        body = {
-            "messages": [{"role": "user", "content": " ".join(["the"] * words)}],
-            "max_tokens": 1,
-        }
-        request = urllib.request.Request(
-            f"{url}/v1/chat/completions",
-            json.dumps(body).encode(),
-            {"Content-Type": "application/json"},
-        )
-        with urllib.request.urlopen(request, timeout=60) as response:
-            counted.append(json.load(response)["usage"]["prompt_tokens"])
-    assert counted[1] == counted[0] + 1
-    return int(bare_tokens + counted[0] - 1)
+def _prompt_tokens(url: str) -> float:
+    """All that the server has been asked so far, as it counts them: templates too."""
+    with urllib.request.urlopen(f"{url}/metrics", timeout=60) as response:
+        lines = response.read().decode().splitlines()
+    values = [line.rpartition(" ")[2] for line in lines if line.startswith(_PROMPT_METRIC)]
+    return sum(map(float, values))
 
 
 def _write_tokenizer(model: str, folder: Path) -> None:

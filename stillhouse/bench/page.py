@@ -23,7 +23,7 @@ def page(document: Mapping[str, Any]) -> str:
     - [`comparisons`]: a list of `model`, `baseline`, `workload`, `single_stream_speedup` and
       `multi_stream_speedup`.
     - [`notes`]: sentences.
-    - [`command`, `date`, `model`, `stillhouse`, `commit`]: what was run, when and with what.
+    - [`date`, `model`, `stillhouse`, `commit`]: what was measured, when and with what.
 
     Raises ValueError for a number that JSON has no form for.
     """

@@ -7,6 +7,7 @@ products. One phase at a time: an engine that hid one behind the other could exc
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -84,7 +85,10 @@ def form_of(reference: str, kv_type: cost.KVType) -> tuple[Shape, Format]:
             checkpoint.metadata, tied_embeddings="output.weight" not in tensors
         )
         sizes = {name: tensor.num_bytes for name, tensor in tensors.items()}
-        name = max(tensors.values(), key=lambda tensor: tensor.num_bytes).format_name
+        num_bytes: Counter[str] = Counter()
+        for tensor in tensors.values():
+            num_bytes[tensor.format_name] += tensor.num_bytes
+        name = num_bytes.most_common(1)[0][0]
     weight_bytes = round(cost.weight_bytes_per_step(sizes, config.shape))
     numbers: peak.Numbers = "bf16" if name in _FLOATS else "int8"
     return config.shape, Format(name, weight_bytes, kv_type, numbers)

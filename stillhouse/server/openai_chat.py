@@ -197,16 +197,21 @@ class _Writer:
 
 
 async def _streamed(chat: _Chat) -> AsyncGenerator[bytes, None]:
-    """One piece of bytes for what each step of the engine says."""
+    """One piece of bytes for what each step of the engine says.
+
+    The role comes with the first token, as vLLM's server sends it: clients that time the first
+    event would otherwise time the way here alone.
+    """
     writer = _Writer(chat)
     replies: list[Reply] = []
-    yield b"".join(writer.role(sample) for sample in range(chat.conversation.num_samples))
+    roles = b"".join(writer.role(sample) for sample in range(chat.conversation.num_samples))
     try:
         while (items := await batch_or_silence(chat.conversation)) != []:
             if items is None:
                 yield SIGN_OF_LIFE
                 continue
-            parts = []
+            parts = [roles]
+            roles = b""
             for item in items:
                 if isinstance(item, Finished):
                     replies.append(item.reply)

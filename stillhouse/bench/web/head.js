@@ -29,7 +29,6 @@ function summary(view, cells) {
       `✕ ${tokens(failed)} requests failed: see the marked rows.`) : null,
     (DOCUMENT.notes ?? []).length ? el("ul", { class: "notes quiet" },
       DOCUMENT.notes.map((text) => el("li", {}, sentence(text)))) : null,
-    DOCUMENT.command ? commandBox([DOCUMENT.command].flat().join(" ")) : null,
   ].filter(Boolean);
   if (!best) {
     return el("div", { class: "card pick" }, el("p", { class: "over" }, view?.name ?? "Benchmark"),
