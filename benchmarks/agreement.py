@@ -1,11 +1,15 @@
 """Whether `still bench` and vLLM's own client, `vllm bench serve`, see the same server alike.
 
-    python benchmarks/agreement.py                          # the 1.5B, 4 users, three rounds
+    python benchmarks/agreement.py                          # the 1.5B, one user, seven rounds
     python benchmarks/agreement.py --model smollm2:135m --rounds 5 --output agreement.json
 
 Both ask one `still serve`, in turns, with as many requests at once and prompts and outputs of the
-same length; what is compared are the medians of the rounds. vLLM's client draws random tokens, and
-counts them without the template that the server puts around them: ours is asked for both together.
+same length; a ratio is the median of the rounds' own. vLLM's client draws random tokens, and counts
+them without the template that the server puts around them: ours is asked for both together.
+
+With several users two things differ that are not the measurement: outputs of one length keep users
+in step or out of step, whichever way they begin, and out of step each new prompt holds up the others.
+One user cannot be out of step, so that is the default.
 Needs vLLM's environment, which `make bench` sets up.
 """
 
@@ -66,10 +70,11 @@ def main() -> None:
             print(f"round {number}: {_line(ours[-1], theirs[-1])}", file=sys.stderr, flush=True)
     figures = {}
     for name, (their_name, scale) in _FIGURES.items():
-        mine = median(_figure(cell, name) for cell in ours)
-        other = median(scale * one[their_name] for one in theirs)
-        figures[name] = {"still_bench": mine, "vllm_bench": other, "ratio": mine / other}
-        print(f"{name:22} {mine:10.4f} {other:10.4f}  {mine / other:.3f}")
+        mine = [_figure(cell, name) for cell in ours]
+        other = [scale * one[their_name] for one in theirs]
+        ratios = [a / b for a, b in zip(mine, other, strict=True)]
+        figures[name] = {"still_bench": mine, "vllm_bench": other, "ratio": median(ratios)}
+        print(f"{name:22} {median(mine):10.4f} {median(other):10.4f}  {median(ratios):.3f}")
     document = {
         "command": "agreement",
         "date": datetime.now(UTC).date().isoformat(),
@@ -191,10 +196,10 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--model", default="qwen2.5-coder:1.5b")
     parser.add_argument("--environments", type=Path, default=_HERE / "peers/.venv")
-    parser.add_argument("--users", type=int, default=4)
-    parser.add_argument("--requests", type=int, default=16)
-    parser.add_argument("--tokens", type=int, default=128, help="of prompts, and of outputs")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--users", type=int, default=1)
+    parser.add_argument("--requests", type=int, default=4)
+    parser.add_argument("--tokens", type=int, default=64, help="of prompts, and of outputs")
+    parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--output", type=Path, default=_HERE / "results/agreement.json")
     return parser.parse_args()
 
