@@ -8,9 +8,9 @@ same length; a ratio is the median of the rounds' own. vLLM's client draws rando
 them without the template that the server puts around them: ours is asked for both together.
 
 With several users two things differ that are not the measurement: outputs of one length keep users
-in step or out of step, whichever way they begin, and out of step each new prompt holds up the others.
-One user cannot be out of step, so that is the default.
-Needs vLLM's environment, which `make bench` sets up.
+in step or out of step, whichever way they begin, and out of step each new prompt holds up all the
+others. One user cannot be out of step, so that is the default. Needs vLLM's environment, which
+`make bench` sets up.
 """
 
 from __future__ import annotations
@@ -130,7 +130,8 @@ def _vllm_bench(
         "--model", arguments.model, "--tokenizer", tokenizer, "--dataset-name", "random",
         "--random-input-len", str(arguments.tokens), "--random-output-len", str(arguments.tokens),
         "--num-prompts", str(arguments.requests), "--max-concurrency", str(arguments.users),
-        "--ready-check-timeout-sec", "0", "--ignore-eos", "--seed", str(time.time_ns() % 2**31), "--disable-tqdm",
+        "--ready-check-timeout-sec", "0", "--ignore-eos", "--disable-tqdm",
+        "--seed", str(time.time_ns() % 2**31),
         "--save-result", "--result-filename", result.name, "--result-dir", result.parent,
         "--percentile-metrics", "ttft,tpot,itl,e2el",
     ]  # fmt: skip

@@ -99,7 +99,7 @@ def test_html_is_written_as_one_file_with_the_whole_document(
     assert captured.out == ""
     assert str(file) in captured.err
     text = file.read_text(encoding="utf-8")
-    data = text.partition('type="application/json" id="plan">')[2].partition("</script>")[0]
+    data = text.partition('type="application/json" id="document">')[2].partition("</script>")[0]
     document = json.loads(data)
     assert [system["name"] for system in document["devices"]] == ["RTX 4090 24GB", "M4 16GB"]
     assert {option["device"] for option in document["options"]} == {"RTX 4090 24GB", "M4 16GB"}
