@@ -1,0 +1,1 @@
+"""Making quantised models, and measuring what that cost."""

@@ -1,0 +1,77 @@
+"""Rows of a matrix into a format's blocks, by all threads: what every GGUF recipe comes down to."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stillhouse.encodings import by_name
+from stillhouse.errors import UsageError
+from stillhouse.kernels.quantizers import has_quantizer, quantizer
+
+
+def encode_rows(
+    encoding: str,
+    rows: NDArray[np.float32],
+    importance: NDArray[np.float32] | None = None,
+    *,
+    threads: int,
+    name: str = "the matrix",
+) -> NDArray[np.uint8]:
+    """Encode float32 (n, columns) as uint8 (n, row_bytes), the blocks of ggml's `encoding`.
+
+    Args:
+        importance: float32 (columns,), not negative: how much an error in each column weighs, as
+            the mean square of what the column is multiplied by. None: every one alike.
+        name: what errors call it.
+
+    The bytes do not depend on the number of threads.
+
+    Raises UsageError for a format that is not written, for rows that are no whole number of blocks,
+    and for numbers that are not finite.
+    """
+    fmt = by_name(encoding)
+    if not has_quantizer(encoding):
+        raise UsageError(f"{encoding} is read here, but not written")
+    num_rows, columns = rows.shape
+    if columns % fmt.block_size:
+        raise UsageError(
+            f"{name} has rows of {columns}, and {encoding} takes {fmt.block_size} numbers at a time"
+        )
+    rows = np.ascontiguousarray(rows, np.float32)
+    weights = np.empty(0, np.float32)
+    if importance is not None:
+        weights = np.ascontiguousarray(importance, np.float32)
+        if weights.shape != (columns,):
+            raise UsageError(
+                f"the importance of {name} is for {weights.size} columns, and it has {columns}"
+            )
+        if not np.isfinite(weights).all() or (weights < 0).any():
+            raise UsageError(f"the importance of {name} is not finite, or negative")
+    blocks = np.empty((num_rows, columns // fmt.block_size * fmt.block_bytes), np.uint8)
+    encode = quantizer(encoding)
+    source, weights = _read_only(rows), _read_only(weights)
+
+    def work(first: int, last: int) -> None:
+        # The sum of squares would overflow before it says anything: look at each number's range.
+        part = rows[first:last]
+        if not np.isfinite(part).all():
+            raise UsageError(f"{name} holds numbers that are not finite (NaN or infinite)")
+        encode(source, weights, blocks, first, last)
+
+    # Several parts a thread, so that no thread waits long for the slowest.
+    edges = np.linspace(0, num_rows, min(num_rows, 8 * threads) + 1).astype(int)
+    with ThreadPoolExecutor(threads) as pool:
+        parts = [pool.submit(work, int(a), int(b)) for a, b in pairwise(edges)]
+        for done in parts:
+            done.result()
+    return blocks
+
+
+def _read_only(array: NDArray[np.float32]) -> NDArray[np.float32]:
+    view = array.view()
+    view.flags.writeable = False
+    return view
