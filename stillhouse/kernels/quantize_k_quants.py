@@ -94,9 +94,7 @@ def _symmetric_scales(
     reach: int, rounds: int,
 ) -> None:  # fmt: skip
     scale = search_symmetric(at + _X, at + _W, 16, levels, tries, step, both_signs)
-    d, scales = nest_symmetric(
-        at + _X, at + _W, 16, levels, scale, scale_levels, reach, rounds
-    )
+    d, scales = nest_symmetric(at + _X, at + _W, 16, levels, scale, scale_levels, reach, rounds)
     simd.store(at + _D, d)
     simd.store(at + _SCALES, simd.round_to_i32(scales))
     simd.store(at + _INVERSES, inverse_of(simd.mul(d, scales)))

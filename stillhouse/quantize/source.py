@@ -113,9 +113,7 @@ def open_source(path: Path) -> Source:
     """
     checkpoint = open_checkpoint(path)
     try:
-        is_folder = "tokenizer.ggml.model" not in checkpoint.metadata and (
-            path.is_dir() or path.suffix != ".gguf"
-        )
+        is_folder = "tokenizer.huggingface.eos_token_ids" in checkpoint.metadata
         is_tied = "output.weight" not in checkpoint.tensors
         config = ModelConfig.from_metadata(checkpoint.metadata, tied_embeddings=is_tied)
         _check_tensors(config, checkpoint)
