@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from stillhouse.checkpoints.gguf_writer import PartialGguf, partial_path
+from stillhouse.checkpoints.gguf_writer import PartialGguf, partial_path, turning_full_disks
 from stillhouse.errors import NotEnoughSpace, StillhouseError, UsageError
 from stillhouse.quantize.float_rows import encode_float_rows
 from stillhouse.quantize.importance_facts import Importance
@@ -144,7 +144,8 @@ def _write(
             unsaved_bytes += planned.spec.num_bytes
             if unsaved_bytes >= _SAVED_EVERY_BYTES:
                 file.sync()
-                journal.save()
+                with turning_full_disks(file.path, plan.file_bytes):
+                    journal.save()
                 unsaved_bytes = 0
         file.finish()
 
