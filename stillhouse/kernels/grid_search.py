@@ -102,8 +102,9 @@ def _to_half(builder: Any, x: Any) -> Any:
 
 @njit(**NJIT_OPTIONS)
 def nearest_half(x: float) -> np.float32:
-    """The float16 nearest to a positive number, of the finite ones above 0."""
-    return _to_half(np.float32(min(max(x, 2.0**-24), 65504.0)))  # type: ignore[no-any-return]
+    """The float16 nearest to a number, of the finite ones that are not 0."""
+    half = _to_half(np.float32(min(max(abs(x), 2.0**-24), 65504.0)))
+    return -half if x < 0 else half  # type: ignore[no-any-return]
 
 
 @njit(**NJIT_OPTIONS)

@@ -23,6 +23,7 @@ from stillhouse.kernels.quantize_grids import (
     encode_iq3_s,
     encode_iq3_xxs,
 )
+from stillhouse.kernels.quantize_iq4 import encode_iq4_nl, encode_iq4_xs
 from stillhouse.kernels.quantize_legacy import encode_q8_0
 
 Quantizer = Callable[
@@ -44,6 +45,8 @@ _KERNELS: dict[str, Any] = {
     "IQ2_S": encode_iq2_s,
     "IQ3_XXS": encode_iq3_xxs,
     "IQ3_S": encode_iq3_s,
+    "IQ4_NL": encode_iq4_nl,
+    "IQ4_XS": encode_iq4_xs,
 }
 """By ggml's name of the format."""
 
