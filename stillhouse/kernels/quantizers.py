@@ -16,6 +16,7 @@ import numpy.typing as npt
 from numba import types
 
 from stillhouse.kernels.compiler import compile_cached
+from stillhouse.kernels.quantize_floats import encode_bf16, encode_f16, encode_f32
 from stillhouse.kernels.quantize_k_quants import (
     encode_q2_k,
     encode_q3_k,
@@ -32,6 +33,13 @@ from stillhouse.kernels.quantize_grids import (
 )
 from stillhouse.kernels.quantize_iq4 import encode_iq4_nl, encode_iq4_xs
 from stillhouse.kernels.quantize_legacy import encode_q8_0
+from stillhouse.kernels.quantize_legacy import (
+    encode_q4_0,
+    encode_q4_1,
+    encode_q5_0,
+    encode_q5_1,
+    encode_q8_0,
+)
 
 Quantizer = Callable[
     [npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.uint8], int, int], None
@@ -46,6 +54,13 @@ _SIGNATURE = (
 )
 
 _KERNELS: dict[str, Any] = {
+    "F32": encode_f32,
+    "F16": encode_f16,
+    "BF16": encode_bf16,
+    "Q4_0": encode_q4_0,
+    "Q4_1": encode_q4_1,
+    "Q5_0": encode_q5_0,
+    "Q5_1": encode_q5_1,
     "Q8_0": encode_q8_0,
     "Q2_K": encode_q2_k,
     "Q3_K": encode_q3_k,
