@@ -96,7 +96,7 @@ function drawSpread(holder, results) {
   fill(holder, "How it is spread over the predictions", keys, (hint) => {
     if (!shown.length) return el("p", { class: "none" }, "Nothing here diverges.");
     return spread(widthOf(holder), shown, hint);
-  }, "The divergence that so many of the predictions stay under. Few bad ones can turn an answer.");
+  }, "The divergence that so many of the predictions stay under. A few bad ones can turn an answer.");
 }
 
 function spread(width, shown, hint) {
