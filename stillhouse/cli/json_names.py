@@ -63,6 +63,18 @@ DOCUMENTS: Mapping[str, Mapping[str, str]] = {
         "sampling": "its makers' advice: `temperature`, `top_p`, `top_k`, `min_p`",
         "source": "where that is written",
     },
+    "quantize": {
+        "path": "the new file",
+        "recipe": "as it is named, or its file's name",
+        "dry_run": "whether this is only what would be written",
+        "file_bytes": "of the new file, header included",
+        "source_bytes": "of the source's tensors",
+        "bits_per_weight": "of the tensors, header apart",
+        "formats": "{format: {`count`, `bytes`}}",
+        "tensors": "a list of {`name`, `shape`, `source`, `format`, `bytes`} in the file's order",
+        "resumed_bytes": "kept of an earlier run that was stopped",
+        "duration_s": "of the work; null with `--dry-run`",
+    },
     "rm": {
         "reference": "the model's full name",
         "freed_bytes": "on disk",
