@@ -113,6 +113,21 @@ DOCUMENTS: Mapping[str, Mapping[str, str]] = {
         "measured here; from 0 to 1), `queue_s` (before the engine began), "
         "`thinking_s`, `e2e_s` (last token); null where there was nothing to time",
     },
+    "quality": {
+        "source": "what the others are compared with: `model`, `file_bytes`, `bits_per_weight` (of "
+        "all tensors), `formats` ({format: numbers in it}), `prefill_tokens_per_s`, "
+        "`decode_tokens_per_s`; null without `--speed`",
+        "text": "`name`, `tokens` (read), `window_tokens` (read at a time), `scored_tokens` (the "
+        "second half of each window)",
+        "results": "a list of all that `source` has, and, each estimate as {`value`, `error` (one "
+        "standard error)}, `tokens` (scored), `perplexity`, `source_perplexity`, "
+        "`perplexity_ratio`, `perplexity_difference`, `log_perplexity_correlation`, `kl` (mean "
+        "divergence from the source, in nats), `kl_percentiles`, `same_top` (share of predictions "
+        "whose likeliest token is the source's), `same_top_interval` (95 %), `delta_p` (of the "
+        "token that came, from -1 to 1), `delta_p_rms`, `delta_p_percentiles`; with `--tensors` "
+        "`tensors`, the worst first: `name`, `format_name`, `source_format_name`, `nmse` (squared "
+        "error over squared signal), `snr_db` (null: no error)",
+    },
     "bench": {
         "date": "when it ended, UTC",
         "slo": "what counts as good, in seconds: of `ttft_s`, `ttfat_s`, `tpot_s`, `e2e_s` those "

@@ -20,6 +20,7 @@ from stillhouse.cli.doctor import doctor
 from stillhouse.cli.list_models import list_models
 from stillhouse.cli.plan import plan
 from stillhouse.cli.pull import pull
+from stillhouse.cli.quality import quality
 from stillhouse.cli.quantize import quantize
 from stillhouse.cli.rm import rm
 from stillhouse.cli.run import run
@@ -56,6 +57,7 @@ app.command("quantize")(quantize)
 app.command("rm")(rm)
 app.command("run")(run)
 app.command("serve")(serve)
+app.command("quality")(quality)
 app.command("bench")(bench)
 app.command(BENCH_COMPARE)(bench_compare)
 
