@@ -175,9 +175,7 @@ def _choose_points(
 
 
 @njit(**NJIT_OPTIONS)
-def _sign_bytes(
-    work: npt.NDArray[np.float32], signs: npt.NDArray[np.int64], even: bool
-) -> None:
+def _sign_bytes(work: npt.NDArray[np.float32], signs: npt.NDArray[np.int64], even: bool) -> None:
     """Take the signs off the values: bits, the first number's lowest. ``even``: the minus signs of
     eight numbers must be even in number, and where they are not, the number takes the wrong sign
     that costs least by it.

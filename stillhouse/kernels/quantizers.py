@@ -17,13 +17,6 @@ from numba import types
 
 from stillhouse.kernels.compiler import compile_cached
 from stillhouse.kernels.quantize_floats import encode_bf16, encode_f16, encode_f32
-from stillhouse.kernels.quantize_k_quants import (
-    encode_q2_k,
-    encode_q3_k,
-    encode_q4_k,
-    encode_q5_k,
-    encode_q6_k,
-)
 from stillhouse.kernels.quantize_grids import (
     encode_iq2_s,
     encode_iq2_xs,
@@ -32,7 +25,13 @@ from stillhouse.kernels.quantize_grids import (
     encode_iq3_xxs,
 )
 from stillhouse.kernels.quantize_iq4 import encode_iq4_nl, encode_iq4_xs
-from stillhouse.kernels.quantize_legacy import encode_q8_0
+from stillhouse.kernels.quantize_k_quants import (
+    encode_q2_k,
+    encode_q3_k,
+    encode_q4_k,
+    encode_q5_k,
+    encode_q6_k,
+)
 from stillhouse.kernels.quantize_legacy import (
     encode_q4_0,
     encode_q4_1,
