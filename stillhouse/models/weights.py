@@ -109,7 +109,7 @@ def pack_weights(
     with ThreadPoolExecutor(threads) as pool:
         for plan in plans:
             out = arena[plan.start : plan.start + plan.form.size_bytes]
-            order = _row_order(config, plan.tensor.name)
+            order = row_order(config, plan.tensor.name)
             pack(plan.tensor, plan.form, order, out, pool, threads)
             plan.tensor.release()
             done_bytes += plan.tensor.num_bytes
@@ -143,7 +143,7 @@ def _check(tensors: Mapping[str, Tensor], name: str, shape: Sequence[int]) -> No
         )
 
 
-def _row_order(config: ModelConfig, name: str) -> npt.NDArray[np.int64] | None:
+def row_order(config: ModelConfig, name: str) -> npt.NDArray[np.int64] | None:
     """Rows of q and k so that rope pairs i with i + dim / 2, as the kernels do.
 
     Files of the llama architecture have them as neighbours; the same order on both sides of a dot
