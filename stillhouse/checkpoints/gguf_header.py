@@ -53,7 +53,7 @@ def read_header(cursor: Cursor) -> GgufHeader:
     Raises:
         BadCheckpoint: it is not GGUF, of a version that is not read, or malformed.
     """
-    _check_magic_and_version(cursor)
+    check_magic_and_version(cursor)
     num_tensors, num_entries = cursor.unpack(U64), cursor.unpack(U64)
     metadata = read_metadata_entries(cursor, num_entries)
     tensors = _read_tensor_table(cursor, num_tensors, _alignment(metadata))
@@ -75,7 +75,8 @@ def check_extents(tensors: list[TensorEntry], file_bytes: int) -> None:
             )
 
 
-def _check_magic_and_version(cursor: Cursor) -> None:
+def check_magic_and_version(cursor: Cursor) -> None:
+    """Step over the first two fields. Raises BadCheckpoint."""
     magic = cursor.take(len(_MAGIC))
     if magic != _MAGIC:
         raise BadCheckpoint(f"it is not a GGUF file: it begins with {magic!r}, not {_MAGIC!r}")

@@ -10,6 +10,7 @@ from typing import Any
 
 from stillhouse import __version__
 from stillhouse.cli.json_names import DOCUMENTS
+from stillhouse.errors import UsageError
 from stillhouse.hardware import this_machine
 
 
@@ -34,6 +35,18 @@ def print_document(command: str, *, model: str | None = None, **results: Any) ->
     document = whole_document(command, model=model, **results)
     json.dump(document, sys.stdout, indent=2, ensure_ascii=False)
     sys.stdout.write("\n")
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file that appears when it is whole, and say so. Raises UsageError if it cannot."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise UsageError(f"cannot write {path}: {error.strerror or error}") from None
+    print(f"written: {path}", file=sys.stderr)
 
 
 def commit() -> str | None:

@@ -63,6 +63,18 @@ DOCUMENTS: Mapping[str, Mapping[str, str]] = {
         "sampling": "its makers' advice: `temperature`, `top_p`, `top_k`, `min_p`",
         "source": "where that is written",
     },
+    "quantize": {
+        "path": "the new file",
+        "recipe": "as it is named, or its file's name",
+        "dry_run": "whether this is only what would be written",
+        "file_bytes": "of the new file, header included",
+        "source_bytes": "of the source's tensors",
+        "bits_per_weight": "of the tensors, header apart",
+        "formats": "{format: {`count`, `bytes`}}",
+        "tensors": "a list of {`name`, `shape`, `source`, `format`, `bytes`} in the file's order",
+        "resumed_bytes": "kept of an earlier run that was stopped",
+        "duration_s": "of the work; null with `--dry-run`",
+    },
     "rm": {
         "reference": "the model's full name",
         "freed_bytes": "on disk",
@@ -100,6 +112,21 @@ DOCUMENTS: Mapping[str, Mapping[str, str]] = {
         "`prefill_tokens_per_s`, `decode_tokens_per_s`, `bandwidth_share` (of the memory bandwidth "
         "measured here; from 0 to 1), `queue_s` (before the engine began), "
         "`thinking_s`, `e2e_s` (last token); null where there was nothing to time",
+    },
+    "quality": {
+        "source": "what the others are compared with: `model`, `file_bytes`, `bits_per_weight` (of "
+        "all tensors), `formats` ({format: numbers in it}), `prefill_tokens_per_s`, "
+        "`decode_tokens_per_s`; null without `--speed`",
+        "text": "`name`, `tokens` (read), `window_tokens` (read at a time), `scored_tokens` (the "
+        "second half of each window)",
+        "results": "a list of all that `source` has, and, each estimate as {`value`, `error` (one "
+        "standard error)}, `tokens` (scored), `perplexity`, `source_perplexity`, "
+        "`perplexity_ratio`, `perplexity_difference`, `log_perplexity_correlation`, `kl` (mean "
+        "divergence from the source, in nats), `kl_percentiles`, `same_top` (share of predictions "
+        "whose likeliest token is the source's), `same_top_interval` (95 %), `delta_p` (of the "
+        "token that came, from -1 to 1), `delta_p_rms`, `delta_p_percentiles`; with `--tensors` "
+        "`tensors`, the worst first: `name`, `format_name`, `source_format_name`, `nmse` (squared "
+        "error over squared signal), `snr_db` (null: no error)",
     },
     "bench": {
         "date": "when it ended, UTC",

@@ -20,6 +20,8 @@ from stillhouse.cli.doctor import doctor
 from stillhouse.cli.list_models import list_models
 from stillhouse.cli.plan import plan
 from stillhouse.cli.pull import pull
+from stillhouse.cli.quality import quality
+from stillhouse.cli.quantize import quantize
 from stillhouse.cli.rm import rm
 from stillhouse.cli.run import run
 from stillhouse.cli.serve import serve
@@ -51,9 +53,11 @@ app.command("plan")(plan)
 app.command("pull")(pull)
 app.command("list")(list_models)
 app.command("show")(show)
+app.command("quantize")(quantize)
 app.command("rm")(rm)
 app.command("run")(run)
 app.command("serve")(serve)
+app.command("quality")(quality)
 app.command("bench")(bench)
 app.command(BENCH_COMPARE)(bench_compare)
 

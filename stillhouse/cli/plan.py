@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from stillhouse.cli import options
-from stillhouse.cli.document import print_document, whole_document
-from stillhouse.errors import UsageError
+from stillhouse.cli.document import print_document, whole_document, write_whole
 from stillhouse.units import parse_bytes
 
 if TYPE_CHECKING:
@@ -132,8 +131,7 @@ def plan(
         from stillhouse.planner.page import page
 
         document = whole_document("plan", model=model, **_document(plans, workload, wish))
-        _write_whole(html, page(document))
-        print(f"written: {html}", file=sys.stderr)
+        write_whole(html, page(document))
     if json:
         print_document("plan", model=model, **_document(plans, workload, wish))
     elif html is None or explain:
@@ -235,14 +233,3 @@ def _print(plans: list[_Planned], workload: Workload, *, every: bool, explain: b
 
 def _name(option: Option) -> str:
     return f"{option.model.name} {option.weights.quantization}"
-
-
-def _write_whole(path: Path, text: str) -> None:
-    """The file appears when it is whole."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise UsageError(f"cannot write {path}: {error.strerror or error}") from None

@@ -16,6 +16,13 @@ import numpy.typing as npt
 from numba import types
 
 from stillhouse.kernels.compiler import compile_cached
+from stillhouse.kernels.quantize_k_quants import (
+    encode_q2_k,
+    encode_q3_k,
+    encode_q4_k,
+    encode_q5_k,
+    encode_q6_k,
+)
 from stillhouse.kernels.quantize_legacy import encode_q8_0
 
 Quantizer = Callable[
@@ -32,6 +39,11 @@ _SIGNATURE = (
 
 _KERNELS: dict[str, Any] = {
     "Q8_0": encode_q8_0,
+    "Q2_K": encode_q2_k,
+    "Q3_K": encode_q3_k,
+    "Q4_K": encode_q4_k,
+    "Q5_K": encode_q5_k,
+    "Q6_K": encode_q6_k,
 }
 """By ggml's name of the format."""
 

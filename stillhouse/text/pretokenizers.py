@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tokenizers import Regex, pre_tokenizers
+
 from stillhouse.errors import BadCheckpoint
 
 
@@ -111,3 +113,26 @@ _PRE_TOKENIZERS = {
     "qwen2": _QWEN2,
     "smollm": _SMOLLM,
 }
+
+# What the rules disagree on: case, digits, marks, spaces, line ends, scripts.
+_PROBE = (
+    "Hello WORLD's don'T 1234567 ²³ x=a_b+c;  // ok\r\n\n\t\tÜber façade naïve  ...!!! "
+    "中文字符,日本語のカナ 한국어 العربية हिन्दी ไทย \u3000 '12 'LL're #tag@x.y <b>[1]{2}|~` "
+    "\n 9a 99 999 "
+)
+
+
+def name_of_cuts(cuts: PreTokenizer) -> str | None:
+    """The name in GGUF files of a rule that came without one, by what it does to a text."""
+    wanted = _pieces(cuts)
+    same = [name for name, rule in _PRE_TOKENIZERS.items() if _pieces(rule) == wanted]
+    same = [name for name in same if _PRE_TOKENIZERS[name].whole_words == cuts.whole_words]
+    # One of R1's distillations has a name of its own for what is Qwen's rule.
+    return max(same, default=None)
+
+
+def _pieces(cuts: PreTokenizer) -> list[str]:
+    splits = [
+        pre_tokenizers.Split(Regex(pattern), behavior="isolated") for pattern in cuts.patterns
+    ]
+    return [piece for piece, _ in pre_tokenizers.Sequence(splits).pre_tokenize_str(_PROBE)]

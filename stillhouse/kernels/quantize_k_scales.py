@@ -1,0 +1,134 @@
+"""Scales of groups, themselves quantised: what a K-quant's block of 256 makes of sixteen groups.
+
+Lanes are groups, and the ``width`` groups of a block (8 or 16) share two float16 numbers at most.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numba import njit
+
+from stillhouse.kernels import simd, simd_lanes
+from stillhouse.kernels.compiler import NJIT_OPTIONS
+from stillhouse.kernels.quantize_search import (
+    F,
+    affine_error,
+    affine_sums,
+    clamped,
+    inverse_of,
+    max_of,
+    sum_of,
+    symmetric_sums,
+    times,
+)
+
+_LARGEST_HALF = F(65504)
+
+
+@njit(inline="always", **NJIT_OPTIONS)
+def _half(v: Any) -> Any:
+    """The nearest float16, never an infinite one."""
+    v = simd.maximum(v, simd.splat_f32(-_LARGEST_HALF))
+    return simd_lanes.as_half(simd_lanes.minimum(v, simd.splat_f32(_LARGEST_HALF)))
+
+
+@njit(inline="always", **NJIT_OPTIONS)
+def _code(value: Any, unit: Any, lowest: int, highest: int) -> Any:
+    return clamped(simd.mul(value, inverse_of(unit)), lowest, highest)
+
+
+@njit(**NJIT_OPTIONS)
+def nest_symmetric(
+    x: int, w: int, n: int, levels: int, scale: Any, scale_levels: int, reach: int, rounds: int
+) -> Any:
+    """(d, scales): scales are whole numbers from -scale_levels to scale_levels - 1, x = d * scale *
+    code; the same d in all sixteen lanes.
+
+    ``rounds`` times: each group takes the best of the scales at most ``reach`` from its own, then d
+    is what least squares makes of all codes.
+    """
+    high = max_of(scale, 16)
+    low = max_of(simd.sub(simd.zeros(), scale), 16)
+    peak = simd_lanes.where_greater(high, low, high, simd.sub(simd.zeros(), low))
+    d = _half(times(peak, F(-1) / F(scale_levels)))
+    codes = _code(scale, d, -scale_levels, scale_levels - 1)
+    for _ in range(rounds):
+        best, around = simd.splat_f32(F(3e38)), codes
+        best_xq, best_qq = simd.zeros(), simd.zeros()
+        for k in range(-reach, reach + 1):
+            tried = simd.add(around, simd.splat_f32(F(k)))
+            tried = clamped(tried, -scale_levels, scale_levels - 1)
+            product = simd.mul(d, tried)
+            xq, qq = symmetric_sums(x, w, n, levels, inverse_of(product))
+            error = simd.mul(product, simd.sub(simd.mul(product, qq), simd.add(xq, xq)))
+            codes = simd_lanes.where_greater(best, error, tried, codes)
+            best_xq = simd_lanes.where_greater(best, error, xq, best_xq)
+            best_qq = simd_lanes.where_greater(best, error, qq, best_qq)
+            best = simd_lanes.minimum(best, error)
+        above = sum_of(simd.mul(codes, best_xq), 16)
+        below = sum_of(simd.mul(simd.mul(codes, codes), best_qq), 16)
+        fitted = _half(simd_lanes.ratio(above, below))
+        d = simd_lanes.where_greater(below, simd.zeros(), fitted, d)
+    return d, codes
+
+
+@njit(**NJIT_OPTIONS)
+def nest_affine(
+    x: int, w: int, n: int, levels: int, scale: Any, minimum: Any, scale_levels: int, width: int,
+    reach: int, rounds: int,
+) -> Any:  # fmt: skip
+    """(d, dmin, scales, minimums): both are whole numbers from 0 to scale_levels, and x = d * scale
+    * code - dmin * minimum; d and dmin the same in the lanes of a block.
+
+    ``rounds`` times: each group takes the best of the scales at most ``reach`` from its own, with
+    the minimum that fits its codes; then d and dmin are what least squares makes of all codes.
+    """
+    sw, sx = simd.zeros(), simd.zeros()
+    for k in range(n):
+        weight = simd.load(w + 64 * k)
+        sw = simd.add(sw, weight)
+        sx = simd.fma(weight, simd.load(x + 64 * k), sx)
+    moments = (sw, sx)
+    d = _half(times(max_of(scale, width), F(1) / F(scale_levels)))
+    dmin = _half(times(max_of(minimum, width), F(1) / F(scale_levels)))
+    codes = _code(scale, d, 0, scale_levels)
+    minimums = _code(minimum, dmin, 0, scale_levels)
+    for _ in range(rounds):
+        best, around, mins_around = simd.splat_f32(F(3e38)), codes, minimums
+        best_sq, best_qq, best_qx = simd.zeros(), simd.zeros(), simd.zeros()
+        for k in range(-reach, reach + 1):
+            tried = clamped(simd.add(around, simd.splat_f32(F(k))), 0, scale_levels)
+            product = simd.mul(d, tried)
+            inverse = inverse_of(product)
+            shift = simd.mul(simd.mul(dmin, mins_around), inverse)
+            sums = affine_sums(x, w, n, levels, inverse, shift)
+            sq, qq, qx = sums
+            fitted = simd_lanes.ratio(simd.sub(simd.mul(product, sq), sx), sw)
+            mins = _code(fitted, dmin, 0, scale_levels)
+            error = affine_error(
+                sums, moments, product, simd.sub(simd.zeros(), simd.mul(dmin, mins))
+            )
+            codes = simd_lanes.where_greater(best, error, tried, codes)
+            minimums = simd_lanes.where_greater(best, error, mins, minimums)
+            best_sq = simd_lanes.where_greater(best, error, sq, best_sq)
+            best_qq = simd_lanes.where_greater(best, error, qq, best_qq)
+            best_qx = simd_lanes.where_greater(best, error, qx, best_qx)
+            best = simd_lanes.minimum(best, error)
+        # d * a - dmin * b = p,  d * b - dmin * c = r
+        a = sum_of(simd.mul(simd.mul(codes, codes), best_qq), width)
+        b = sum_of(simd.mul(simd.mul(codes, minimums), best_sq), width)
+        c = sum_of(simd.mul(simd.mul(minimums, minimums), sw), width)
+        p = sum_of(simd.mul(codes, best_qx), width)
+        r = sum_of(simd.mul(minimums, sx), width)
+        determinant = simd.sub(simd.mul(a, c), simd.mul(b, b))
+        sane = times(simd.mul(a, c), F(1e-6))
+        new_d = simd_lanes.ratio(simd.sub(simd.mul(p, c), simd.mul(b, r)), determinant)
+        new_dmin = simd_lanes.ratio(simd.sub(simd.mul(b, p), simd.mul(a, r)), determinant)
+        alone = simd_lanes.ratio(p, a)
+        new_d = simd_lanes.where_greater(determinant, sane, new_d, alone)
+        new_dmin = simd_lanes.where_greater(determinant, sane, new_dmin, dmin)
+        usable = simd_lanes.minimum(new_d, new_dmin)
+        d = simd_lanes.where_greater(usable, simd.zeros(), _half(new_d), d)
+        dmin = simd_lanes.where_greater(usable, simd.zeros(), _half(new_dmin), dmin)
+    return d, dmin, codes, minimums
