@@ -20,6 +20,8 @@ _IN_LAYER = {
     "mlp.down_proj": "ffn_down",
 }
 _OUTSIDE = {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output"}
+_LAYER_IN_GGUF = re.compile(r"blk\.(\d{1,4})\.(\w+)")
+_OF_GGUF = {ours: theirs for theirs, ours in (_OUTSIDE | _IN_LAYER).items()}
 # What files hold besides and nothing here needs: rope's angles are computed, and the scales of an
 # 8-bit KV cache belong to a cache of another kind than ours.
 _UNUSED = re.compile(
@@ -54,3 +56,17 @@ def parse_tensor_name(name: str) -> TensorName | None:
 def is_unused(name: str) -> bool:
     """Whether the tensor may be left out without a change to what the model computes here."""
     return _UNUSED.fullmatch(name) is not None
+
+
+def folder_tensor_name(gguf_name: str) -> TensorName | None:
+    """The name that a folder gives to a tensor of GGUF's name; None if no folder holds it.
+
+    "blk.3.attn_q.bias" is "model.layers.3.self_attn.q_proj" and "bias".
+    """
+    gguf_module, _, parameter = gguf_name.rpartition(".")
+    match = _LAYER_IN_GGUF.fullmatch(gguf_module)
+    part, prefix = (match[2], f"model.layers.{int(match[1])}.") if match else (gguf_module, "")
+    module = _OF_GGUF.get(part)
+    if module is None or (match is None) != (module in _OUTSIDE):
+        return None
+    return TensorName(prefix + module, parameter, gguf_module)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from stillhouse.encodings.encoding import AffineBlocks, Bytes, Encoding, Floats
 
@@ -20,6 +21,16 @@ class F8_E4M3(Encoding):
 
     def decode(self, blocks: Bytes) -> Floats:
         return _values()[blocks]
+
+
+def f8_e4m3_bits(values: Floats) -> npt.NDArray[np.uint8]:
+    """The nearest E4M3 of each finite number, ties to even, as its byte; beyond 448 is 448."""
+    sizes = np.minimum(np.abs(values), np.float32(448))
+    exponents = np.maximum(np.frexp(sizes)[1] - 1, -6)  # of the leading bit; -6: subnormal too
+    # Eighths of that power of two. 16 of them are eight of the next, and carry into its exponent.
+    eighths = np.rint(np.ldexp(sizes, 3 - exponents)).astype(np.int32)
+    codes = ((exponents + 6) << 3) + eighths
+    return (codes | np.where(np.signbit(values), 128, 0)).astype(np.uint8)
 
 
 def _values() -> Floats:

@@ -34,6 +34,19 @@ def unpack_words(words: Integers, bits: int, first: int, last: int) -> npt.NDArr
     return (codes.astype(np.int16) - middle).astype(np.int8)
 
 
+def pack_words(codes: npt.NDArray[np.int8], bits: int) -> npt.NDArray[np.int32]:
+    """What `unpack_words` reads: (rows, n) codes of -2^(bits - 1) and more to (rows, words).
+
+    Bits behind a row's last code are 0.
+    """
+    rows, count = codes.shape
+    stored = (codes.astype(np.int16) + (1 << (bits - 1))).astype(np.uint8)
+    single = stored[:, :, np.newaxis] >> np.arange(bits, dtype=np.uint8) & np.uint8(1)
+    padded = np.zeros((rows, words_for(count, bits) * 32), np.uint8)
+    padded[:, : count * bits] = single.reshape(rows, -1)
+    return np.packbits(padded, axis=1, bitorder="little").view("<i4").astype(np.int32)
+
+
 def words_for(count: int, bits: int) -> int:
     """Words that ``count`` codes take."""
     return -(-count * bits // 32)
