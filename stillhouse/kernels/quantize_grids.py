@@ -25,8 +25,7 @@ from stillhouse.kernels.grid_search import (
     SearchTables,
     clip_to_steps,
     nearest_half,
-    nearest_of_eight,
-    nearest_of_four,
+    nearest_point,
     search_tables,
 )
 
@@ -37,15 +36,15 @@ _TABLES_S2 = search_tables(i_quant_grids.iq2_s)
 _TABLES_XXS3 = search_tables(i_quant_grids.iq3_xxs)
 _TABLES_S3 = search_tables(i_quant_grids.iq3_s)
 
-_TRIES = 9
+_TRIES = 5
 _REFITS = 1
-_ROUNDS = 3
-_NEIGHBOURS = 2
-_FIRST, _STEP = np.float32(0.75), np.float32(1.07)
+_ROUNDS = 2
+_NEIGHBOURS = 1
+_FIRST, _STEP = np.float32(0.80), np.float32(1.13)
 _LARGEST_HALF = np.float32(65504)
 
 # Rows of a superblock's float32 workspace of 256 columns.
-_VALUES, _WEIGHTS, _LINEAR, _POINTS = range(4)
+_VALUES, _WEIGHTS, _LINEAR, _POINTS, _ROOM = range(5)
 
 
 @njit(**NJIT_OPTIONS)
@@ -73,7 +72,6 @@ def _search(
         weight = simd.load(at + _WEIGHTS * row_bytes + 4 * n)
         linear = simd.sub(simd.zeros(), simd.mul(weight, value))
         simd.store(at + _LINEAR * row_bytes + 4 * n, linear)
-    vectors = tables.lanes.shape[0]
     for start in range(0, size, columns):
         name = 0
         for n in range(columns):
@@ -82,10 +80,7 @@ def _search(
         if index < 0:
             weights = at + _WEIGHTS * row_bytes + 4 * start
             linear_at = at + _LINEAR * row_bytes + 4 * start
-            if columns == 8:
-                index = nearest_of_eight(tables.lanes.ctypes.data, vectors, weights, linear_at)
-            else:
-                index = nearest_of_four(tables.lanes.ctypes.data, vectors, weights, linear_at)
+            index = nearest_point(tables, weights, linear_at, name, work[_ROOM])
         indices[start // columns] = index
         for n in range(columns):
             work[_POINTS, first + start + n] = tables.points[index, n]
@@ -211,7 +206,7 @@ def _encode(
     last: int,
 ) -> None:
     """``factor``: what a number is, over the float16, (2 * scale + 1) and the coordinate."""
-    work = np.empty((4, 256), np.float32)
+    work = np.empty((5, 256), np.float32)
     steps = np.empty(32, np.int32)
     indices = np.empty(64, np.int16)
     suited = np.empty(256 // size, np.float32)
