@@ -1,0 +1,76 @@
+"""A ladder of quantisations of one model: made, measured, and set in a table, by one command.
+
+    python benchmarks/ladder.py qwen2.5-coder:1.5b --calibration FILE --text FILE \
+        --rungs q8_0,q4_k_m,iq2_xxs,w8a8,w4a16,fp8 --output benchmarks/results/ladder.json
+
+The source is decoded to F16 first, and every rung is made from that: GGUF recipes with an
+importance matrix of the calibration text, folders of compressed-tensors with the same text. Then
+`still quality` reads `--text`, which should be another one. Files stay in `--folder`, and are not
+made again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+_FOLDER_SCHEMES = ("BF16-FOLDER", "FP8", "W8A8", "W8A8-RTN", "W4A16", "W4A16-RTN")
+
+
+def main() -> None:
+    """Make what is missing, then measure all."""
+    arguments = _arguments()
+    arguments.folder.mkdir(parents=True, exist_ok=True)
+    source, imatrix = arguments.folder / "f16.gguf", arguments.folder / "imatrix.gguf"
+    threads = ("--threads", str(arguments.threads))
+    if not source.exists():
+        _still("quantize", arguments.model, source, "--recipe", "f16", *threads)
+    rungs = []
+    for name in arguments.rungs.upper().split(","):
+        is_folder = name in _FOLDER_SCHEMES
+        rung = arguments.folder / (name.lower() if is_folder else f"{name.lower()}.gguf")
+        rungs.append(rung)
+        if rung.exists():
+            continue
+        words = ["quantize", source, rung, "--recipe", name, *threads]
+        if is_folder:
+            words += ["--text", arguments.calibration]
+        elif imatrix.exists():
+            words += ["--imatrix", imatrix]
+        else:
+            words += ["--text", arguments.calibration, "--save-imatrix", imatrix]
+        _still(*words)
+    words = ["quality", source, *rungs, "--text", arguments.text, "--tokens", arguments.tokens]
+    words += ["--speed", *threads, "--save", arguments.output]
+    words += ["--markdown", arguments.output.with_suffix(".md")]
+    if arguments.html:
+        words += ["--html", arguments.html]
+    _still(*words)
+
+
+def _still(*words: object) -> None:
+    command = [sys.executable, "-m", "stillhouse.cli.main", *map(str, words)]
+    print("still", *command[3:], file=sys.stderr)
+    subprocess.run(command, check=True)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("model", help="what `still` takes: a name, a path")
+    parser.add_argument("--rungs", required=True, metavar="LIST")
+    parser.add_argument("--calibration", type=Path, required=True, metavar="FILE")
+    parser.add_argument("--text", type=Path, required=True, metavar="FILE")
+    parser.add_argument("--tokens", type=int, default=4096)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--folder", type=Path, required=True, help="where the files are put")
+    parser.add_argument("--output", type=Path, required=True, help="the JSON; a table beside it")
+    parser.add_argument("--html", type=Path)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
