@@ -24,6 +24,7 @@ from stillhouse.kernels.quantize_search import (
     times,
 )
 
+
 @njit(inline="always", **NJIT_OPTIONS)
 def _code(value: Any, unit: Any, lowest: int, highest: int) -> Any:
     return clamped(simd.mul(value, inverse_of(unit)), lowest, highest)

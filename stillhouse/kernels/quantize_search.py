@@ -71,19 +71,18 @@ def gather(addresses: int, n: int, target: int) -> None:
 
 @njit(**NJIT_OPTIONS)
 def weigh_by_size(x: int, n: int, width: int, w: int) -> None:
-    """Weights where nothing is known of the columns: sqrt(2 mean(x^2) + x^2).
+    """Weights where nothing is known of the columns: |x| + 2 sqrt(mean(x^2)).
 
-    Large numbers weigh more, as an error is worse where much depends on it; the mean is of the
-    ``width`` groups of a block.
+    Large numbers weigh a little more, as an error is worse where much depends on it; the mean is of
+    the ``width`` groups of a block.
     """
     total = simd.zeros()
     for k in range(n):
         value = simd.load(x + 64 * k)
         total = simd.fma(value, value, total)
-    mean = times(sum_of(total, width), F(2) / F(n * width))
+    base = simd_lanes.sqrt(times(sum_of(total, width), F(4) / F(n * width)))
     for k in range(n):
-        value = simd.load(x + 64 * k)
-        simd.store(w + 64 * k, simd_lanes.sqrt(simd.fma(value, value, mean)))
+        simd.store(w + 64 * k, simd.add(simd.magnitude(simd.load(x + 64 * k)), base))
 
 
 # ---- symmetric: x = scale * q, q from -levels to levels - 1 ----
@@ -95,7 +94,9 @@ def symmetric_sums(x: int, w: int, n: int, levels: int, inverse: Any) -> Any:
     xq, qq = simd.zeros(), simd.zeros()
     for k in range(n):
         value = simd.load(x + 64 * k)
-        q = clamped(simd.mul(value, inverse), -levels, levels - 1)
+        q = simd_lanes.rounded_product(value, inverse)
+        q = simd.maximum(q, simd.splat_f32(F(-levels)))
+        q = simd_lanes.minimum(q, simd.splat_f32(F(levels - 1)))
         wq = simd.mul(simd.load(w + 64 * k), q)
         xq = simd.fma(wq, value, xq)
         qq = simd.fma(wq, q, qq)
@@ -146,6 +147,21 @@ def affine_sums(y: int, w: int, n: int, levels: int, inverse: Any, shift: Any) -
     for k in range(n):
         value = simd.load(y + 64 * k)
         q = clamped(simd.fma(value, inverse, shift), 0, levels)
+        wq = simd.mul(simd.load(w + 64 * k), q)
+        sq = simd.add(sq, wq)
+        qq = simd.fma(wq, q, qq)
+        qy = simd.fma(wq, value, qy)
+    return sq, qq, qy
+
+
+@njit(inline="always", **NJIT_OPTIONS)
+def sums_from_zero(y: int, w: int, n: int, levels: int, inverse: Any) -> Any:
+    """As `affine_sums` with a shift of 0, for numbers that are not negative: fewer operations."""
+    sq, qq, qy = simd.zeros(), simd.zeros(), simd.zeros()
+    for k in range(n):
+        value = simd.load(y + 64 * k)
+        q = simd_lanes.rounded_product(value, inverse)
+        q = simd_lanes.minimum(q, simd.splat_f32(F(levels)))
         wq = simd.mul(simd.load(w + 64 * k), q)
         sq = simd.add(sq, wq)
         qq = simd.fma(wq, q, qq)
@@ -216,7 +232,7 @@ def search_affine(
     best = simd.splat_f32(F(3e38))
     for k in range(tries):
         inverse = times(unit, F(levels) + F(start) + F(step) * F(k))
-        sums = affine_sums(y, w, n, levels, inverse, simd.zeros())
+        sums = sums_from_zero(y, w, n, levels, inverse)
         s, c = affine_solution(sums, moments, limit)
         error = affine_error(sums, moments, s, c)
         scale = simd_lanes.where_greater(best, error, s, scale)
