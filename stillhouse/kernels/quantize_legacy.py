@@ -179,7 +179,7 @@ def encode_q4_1(values: Values, importance: Values, blocks: Blocks, first: int, 
         if weights:
             _affine_scales(at, 15, 12, -1.5, 0.3, 2)
         else:
-            _affine_scales(at, 15, 3, -0.5, 0.5, 1)
+            _affine_scales(at, 15, 3, -1.2, 0.6, 0)
         for lane in range(min(16, total - block)):
             x, out = source + 128 * (block + lane), target + 20 * (block + lane)
             put_float_as_half(out, simd.load_f32(at + _SCALES + 4 * lane))

@@ -20,6 +20,9 @@ from stillhouse.kernels import simd, simd_lanes
 from stillhouse.kernels.compiler import NJIT_OPTIONS
 
 F = np.float32
+# What is better by less than this share is as good: sums of float32 cannot tell, and among equal
+# scales the first, the same in all groups, is the easiest to round.
+WORTH = F(1 + 5e-7)
 _LARGEST_HALF = F(65504)
 
 
@@ -120,9 +123,10 @@ def search_symmetric(
     peak = simd_lanes.where_greater(highest, below, highest, lowest)
     unit = inverse_of(peak)
     scale = times(peak, F(-1) / F(levels))
-    best = simd.splat_f32(F(-1))
+    best = simd.zeros()
     for direction in range(2 if both_signs else 1):
-        for k in range(-tries, tries + 1):
+        for number in range(2 * tries + 1):  # k = 0, 1, -1, 2, -2
+            k = (number + 1) // 2 if number & 1 else -(number // 2)
             aim = F(-levels) - F(step) * F(k)
             if direction == 1:
                 aim = F(levels - 1) + F(step) * F(k)
@@ -130,9 +134,10 @@ def search_symmetric(
             xq, qq = symmetric_sums(x, w, n, levels, inverse)
             fitted = simd_lanes.ratio(xq, qq)
             gain = simd.mul(fitted, xq)
-            scale = simd_lanes.where_greater(gain, best, fitted, scale)
-            best = simd.maximum(gain, best)
-    return simd_lanes.where_greater(best, simd.zeros(), scale, times(peak, F(-1) / F(levels)))
+            threshold = times(best, WORTH)
+            scale = simd_lanes.where_greater(gain, threshold, fitted, scale)
+            best = simd_lanes.where_greater(gain, threshold, gain, best)
+    return scale
 
 
 # ---- affine: x = scale * q - minimum, q from 0 to levels ----
@@ -206,8 +211,9 @@ def search_affine(
 ) -> Any:  # fmt: skip
     """Scales and minimums of sixteen groups; a minimum is not negative where ``bounded``.
 
-    Tries the scales that put the largest number at code levels + start + k * step, counted from the
-    smallest, for k below ``tries``; then rounds and solves again from the best, ``rounds`` times.
+    Tries the scales that put the largest number at code levels, and at levels + start + k * step,
+    counted from the smallest, for k below ``tries``; then rounds and solves again from the best,
+    ``rounds`` times.
     ``y`` is a scratch buffer for the numbers less the smallest.
     """
     highest = lowest = simd.load(x)
@@ -230,21 +236,26 @@ def search_affine(
     unit = inverse_of(extent)
     scale, offset = times(extent, F(1) / F(levels)), simd.zeros()
     best = simd.splat_f32(F(3e38))
-    for k in range(tries):
-        inverse = times(unit, F(levels) + F(start) + F(step) * F(k))
+    for k in range(-1, tries):
+        aim = F(levels)
+        if k >= 0:
+            aim += F(start) + F(step) * F(k)
+        inverse = times(unit, aim)
         sums = sums_from_zero(y, w, n, levels, inverse)
         s, c = affine_solution(sums, moments, limit)
         error = affine_error(sums, moments, s, c)
-        scale = simd_lanes.where_greater(best, error, s, scale)
-        offset = simd_lanes.where_greater(best, error, c, offset)
-        best = simd_lanes.minimum(best, error)
+        threshold = times(best, WORTH)
+        scale = simd_lanes.where_greater(threshold, error, s, scale)
+        offset = simd_lanes.where_greater(threshold, error, c, offset)
+        best = simd_lanes.where_greater(threshold, error, error, best)
     for _ in range(rounds):
         inverse = inverse_of(scale)
         shift = simd.sub(simd.zeros(), simd.mul(offset, inverse))
         sums = affine_sums(y, w, n, levels, inverse, shift)
         s, c = affine_solution(sums, moments, limit)
         error = affine_error(sums, moments, s, c)
-        scale = simd_lanes.where_greater(best, error, s, scale)
-        offset = simd_lanes.where_greater(best, error, c, offset)
-        best = simd_lanes.minimum(best, error)
+        threshold = times(best, WORTH)
+        scale = simd_lanes.where_greater(threshold, error, s, scale)
+        offset = simd_lanes.where_greater(threshold, error, c, offset)
+        best = simd_lanes.where_greater(threshold, error, error, best)
     return scale, simd.sub(simd.zeros(), simd.add(offset, lowest))

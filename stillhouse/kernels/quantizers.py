@@ -70,7 +70,7 @@ _KERNELS: dict[str, Any] = {
 _HALF = 65504.0  # the largest float16
 _LARGEST: dict[str, float] = {
     "F32": math.inf,
-    "BF16": 3.38e38,
+    "BF16": (2 - 2**-7) * 2.0**127,
     "Q4_0": 8 * _HALF,
     "Q5_0": 16 * _HALF,
     "Q8_0": 127 * _HALF,
