@@ -79,7 +79,9 @@ def folder_scheme(name: str, *, group_columns: int | None = None) -> FolderSchem
     if group_columns is None:
         return scheme
     if not scheme.group_columns:
-        raise UsageError(f"{name} has no groups of columns, and a group of {group_columns} is asked")
+        raise UsageError(
+            f"{name} has no groups of columns, and a group of {group_columns} is asked"
+        )
     if group_columns < 32 or group_columns % 32:
         raise UsageError(f"a group of {group_columns} columns is no multiple of 32")
     return replace(scheme, group_columns=group_columns)

@@ -86,7 +86,9 @@ def round_layer(
     return _LayerRounding(dict(layer), calibration, config, scheme).run()
 
 
-def round_without_text(layer: Mapping[str, Floats], scheme: FolderScheme) -> dict[str, RoundedMatrix]:
+def round_without_text(
+    layer: Mapping[str, Floats], scheme: FolderScheme
+) -> dict[str, RoundedMatrix]:
     """The layer's matrices, each number rounded for itself."""
     matrices = {name: layer[f"{name}.weight"] for name in MATRICES}
     if scheme.is_float:
