@@ -28,6 +28,7 @@ from stillhouse.kernels.grid_search import (
     ROOM_VECTORS,
     VALUES,
     WEIGHTS,
+    WORK_ROWS,
     SearchTables,
     nearest_half,
     nearest_points,
@@ -50,8 +51,8 @@ class _Workspace(NamedTuple):
     """One superblock at work."""
 
     rows: npt.NDArray[np.float32]
-    """(4, 256): see `grid_search`."""
-    steps: npt.NDArray[np.int32]
+    """(WORK_ROWS, 256): see `grid_search`."""
+    names: npt.NDArray[np.uint32]
     room: npt.NDArray[np.float32]
     indices: npt.NDArray[np.int16]
     signs: npt.NDArray[np.int64]
@@ -70,8 +71,8 @@ class _Workspace(NamedTuple):
 @njit(**NJIT_OPTIONS)
 def _workspace(groups: int) -> _Workspace:
     return _Workspace(
-        np.zeros((4, 256), np.float32),
-        np.zeros(256, np.int32),
+        np.zeros((WORK_ROWS, 256), np.float32),
+        np.zeros(256, np.uint32),
         np.zeros((ROOM_VECTORS, 16), np.float32),
         np.zeros(64, np.int16),
         np.zeros(32, np.int64),
@@ -86,7 +87,7 @@ def _workspace(groups: int) -> _Workspace:
 @njit(**NJIT_OPTIONS)
 def _try_scales(tables: SearchTables, work: _Workspace, indices: npt.NDArray[np.int16]) -> None:
     """Fill ``indices``, and the sums of each group, at the scales of ``trial``."""
-    nearest_points(tables, work.trial, work.rows, indices, work.steps, work.room)
+    nearest_points(tables, work.trial, work.rows, indices, work.names, work.room)
     size = 256 // work.trial.size
     for group in range(work.trial.size):
         at = work.rows.ctypes.data + 4 * size * group
@@ -136,7 +137,7 @@ def _choose_scales(
     Returns the sums over the superblock of (2 * scale + 1) times coordinate times value, and of the
     square of the first two, weighted.
     """
-    groups, a_group = work.trial.size, 256 // work.trial.size // tables.points.shape[1]
+    groups, a_group = work.trial.size, 256 // work.trial.size // tables.columns
     places = (work.suited / unit - np.float32(1)) / np.float32(2)
     left = np.full(groups, np.float32(3e38), np.float32)
     sums = np.zeros((2, groups), np.float32)
