@@ -12,6 +12,8 @@ Field orders: ggml-common.h, structs block_iq2_xxs to block_iq3_s; see encodings
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 from numba import njit
@@ -22,10 +24,14 @@ from stillhouse.kernels.block_fields import put_byte, put_float_as_half, put_hal
 from stillhouse.kernels.block_weights import weigh_block
 from stillhouse.kernels.compiler import NJIT_OPTIONS
 from stillhouse.kernels.grid_search import (
+    POINTS,
+    ROOM_VECTORS,
+    VALUES,
+    WEIGHTS,
+    WORK_ROWS,
     SearchTables,
-    clip_to_steps,
     nearest_half,
-    nearest_point,
+    nearest_points,
     search_tables,
 )
 
@@ -38,166 +44,170 @@ _TABLES_S3 = search_tables(i_quant_grids.iq3_s)
 
 _TRIES = 5
 _REFITS = 1
-_ROUNDS = 2
-_NEIGHBOURS = 1
 _FIRST, _STEP = np.float32(0.80), np.float32(1.13)
-_LARGEST_HALF = np.float32(65504)
 
-# Rows of a superblock's float32 workspace of 256 columns.
-_VALUES, _WEIGHTS, _LINEAR, _POINTS, _ROOM = range(5)
+
+class _Workspace(NamedTuple):
+    """One superblock at work."""
+
+    rows: npt.NDArray[np.float32]
+    """(WORK_ROWS, 256): see `grid_search`."""
+    names: npt.NDArray[np.uint32]
+    room: npt.NDArray[np.float32]
+    indices: npt.NDArray[np.int16]
+    signs: npt.NDArray[np.int64]
+    """(32,): a bit for each of eight numbers, the first one's lowest."""
+    scales: npt.NDArray[np.int64]
+    """(groups,)."""
+    suited: npt.NDArray[np.float32]
+    """(groups,): the real scales that the groups would choose; 0 for nothing but zeros."""
+    trial: npt.NDArray[np.float32]
+    with_value: npt.NDArray[np.float32]
+    """(groups,): weighted sum of coordinate times value at the scales of ``trial``."""
+    squared: npt.NDArray[np.float32]
+    """(groups,): and of the coordinate squared."""
 
 
 @njit(**NJIT_OPTIONS)
-def _search(
-    tables: SearchTables,
-    work: npt.NDArray[np.float32],
-    steps: npt.NDArray[np.int32],
-    indices: npt.NDArray[np.int16],
-    first: int,
-    size: int,
-    scale: np.float32,
+def _workspace(groups: int) -> _Workspace:
+    return _Workspace(
+        np.zeros((WORK_ROWS, 256), np.float32),
+        np.zeros(256, np.uint32),
+        np.zeros((ROOM_VECTORS, 16), np.float32),
+        np.zeros(64, np.int16),
+        np.zeros(32, np.int64),
+        np.zeros(groups, np.int64),
+        np.zeros(groups, np.float32),
+        np.zeros(groups, np.float32),
+        np.zeros(groups, np.float32),
+        np.zeros(groups, np.float32),
+    )
+
+
+@njit(**NJIT_OPTIONS)
+def _try_scales(tables: SearchTables, work: _Workspace, indices: npt.NDArray[np.int16]) -> None:
+    """Fill ``indices``, and the sums of each group, at the scales of ``trial``."""
+    nearest_points(tables, work.trial, work.rows, indices, work.names, work.room)
+    size = 256 // work.trial.size
+    for group in range(work.trial.size):
+        at = work.rows.ctypes.data + 4 * size * group
+        with_value, squared = simd.zeros(), simd.zeros()
+        for n in range(0, size, 16):
+            point = simd.load(at + 4 * (256 * POINTS + n))
+            weighted = simd.mul(point, simd.load(at + 4 * (256 * WEIGHTS + n)))
+            with_value = simd.fma(weighted, simd.load(at + 4 * n), with_value)
+            squared = simd.fma(weighted, point, squared)
+        work.with_value[group] = simd.sum_lanes(with_value)
+        work.squared[group] = simd.sum_lanes(squared)
+
+
+@njit(**NJIT_OPTIONS)
+def _find_suited_scales(tables: SearchTables, work: _Workspace) -> None:
+    """The scale that leaves each group the least error, of those that are looked at."""
+    size = 256 // work.trial.size
+    gains = np.zeros(work.trial.size, np.float32)
+    for group in range(work.trial.size):
+        largest = np.float32(0)
+        for n in range(size * group, size * (group + 1)):
+            largest = max(largest, abs(work.rows[VALUES, n]))
+        work.suited[group] = 0
+        work.trial[group] = _FIRST * largest / tables.levels[-1]
+    for try_ in range(_TRIES + _REFITS):
+        if try_ == _TRIES:
+            work.trial[:] = work.suited
+        for group in range(work.trial.size):
+            # Below this nothing would be left of the squares.
+            work.trial[group] = max(work.trial[group], np.float32(1e-12))
+        _try_scales(tables, work, work.indices)
+        for group in range(work.trial.size):
+            value, squared = work.with_value[group], work.squared[group]
+            if value > 0 and value * value >= gains[group] * squared:
+                gains[group] = value * value / squared
+                work.suited[group] = value / squared
+            work.trial[group] *= _STEP
+
+
+@njit(**NJIT_OPTIONS)
+def _choose_scales(
+    tables: SearchTables, work: _Workspace, unit: np.float32
 ) -> tuple[np.float32, np.float32]:
-    """The nearest points of ``size`` numbers from the first on, at a scale: indices and
-    coordinates into ``indices`` and ``work``. Returns the weighted sums of coordinate times value,
-    and coordinate squared.
+    """Fill ``scales`` and ``indices``, at a given unit: each group has the whole scale that is
+    nearest to what suits it, or the next on its other side.
+
+    Returns the sums over the superblock of (2 * scale + 1) times coordinate times value, and of the
+    square of the first two, weighted.
     """
-    columns = tables.points.shape[1]
-    row_bytes = 4 * 256
-    at = work.ctypes.data + 4 * first
-    twice = simd.splat_f32(np.float32(2) / scale)
-    for n in range(0, size, 16):
-        value = simd.mul(simd.load(at + 4 * n), twice)
-        # Cut towards zero; what is below zero rounds to the lowest level, as zero does.
-        simd.store(steps.ctypes.data + 4 * n, clip_to_steps(value))
-        weight = simd.load(at + _WEIGHTS * row_bytes + 4 * n)
-        linear = simd.sub(simd.zeros(), simd.mul(weight, value))
-        simd.store(at + _LINEAR * row_bytes + 4 * n, linear)
-    for start in range(0, size, columns):
-        name = 0
-        for n in range(columns):
-            name += tables.places[n, steps[start + n]]
-        index = int(tables.named[name])
-        if index < 0:
-            weights = at + _WEIGHTS * row_bytes + 4 * start
-            linear_at = at + _LINEAR * row_bytes + 4 * start
-            index = nearest_point(tables, weights, linear_at, name, work[_ROOM])
-        indices[start // columns] = index
-        for n in range(columns):
-            work[_POINTS, first + start + n] = tables.points[index, n]
-    with_value, squared = simd.zeros(), simd.zeros()
-    for n in range(0, size, 16):
-        point = simd.load(at + _POINTS * row_bytes + 4 * n)
-        weighted = simd.mul(point, simd.load(at + _WEIGHTS * row_bytes + 4 * n))
-        with_value = simd.fma(weighted, simd.load(at + 4 * n), with_value)
-        squared = simd.fma(weighted, point, squared)
-    return simd.sum_lanes(with_value), simd.sum_lanes(squared)
-
-
-@njit(**NJIT_OPTIONS)
-def _suited_scale(
-    tables: SearchTables,
-    work: npt.NDArray[np.float32],
-    steps: npt.NDArray[np.int32],
-    indices: npt.NDArray[np.int16],
-    first: int,
-    size: int,
-) -> np.float32:
-    """The scale that leaves a group the least error, of those that were looked at."""
-    largest = np.float32(0)
-    for n in range(first, first + size):
-        largest = max(largest, abs(work[_VALUES, n]))
-    # Below this nothing would be left of the squares.
-    if largest < np.float32(1e-12):
-        return np.float32(0)
-    scale = _FIRST * largest / tables.top
-    best_gain, best = np.float32(0), np.float32(0)
-    for _ in range(_TRIES):
-        with_value, squared = _search(tables, work, steps, indices, first, size, scale)
-        if with_value > 0 and with_value * with_value > best_gain * squared:
-            best_gain, best = with_value * with_value / squared, with_value / squared
-        scale *= _STEP
-    for _ in range(_REFITS):
-        if best > 0:
-            with_value, squared = _search(tables, work, steps, indices, first, size, best)
-            best = with_value / squared
-    return best
-
-
-@njit(**NJIT_OPTIONS)
-def _choose_points(
-    tables: SearchTables,
-    work: npt.NDArray[np.float32],
-    steps: npt.NDArray[np.int32],
-    indices: npt.NDArray[np.int16],
-    suited: npt.NDArray[np.float32],
-    scales: npt.NDArray[np.int64],
-    size: int,
-    unit: np.float32,
-    neighbours: bool,
-) -> tuple[np.float32, np.float32]:
-    """Fill ``scales`` and ``indices``, at a given unit. Returns the sums over the superblock of
-    (2 * scale + 1) times coordinate times value, and of the square of the first two, weighted.
-    """
-    with_value, squared = np.float32(0), np.float32(0)
-    a_group = size // tables.points.shape[1]
-    trial = np.empty(8, np.int16)
-    for group in range(256 // size):
-        place = (suited[group] / unit - np.float32(1)) / np.float32(2)
-        nearest = int(min(max(np.rint(place), np.float32(0)), np.float32(15)))
-        if not neighbours:
-            nearest = scales[group]
-        best, best_value, best_squared = np.float32(3e38), np.float32(0), np.float32(0)
-        for try_ in range(2 if neighbours else 1):
-            scale = nearest
+    groups, a_group = work.trial.size, 256 // work.trial.size // tables.columns
+    places = (work.suited / unit - np.float32(1)) / np.float32(2)
+    left = np.full(groups, np.float32(3e38), np.float32)
+    sums = np.zeros((2, groups), np.float32)
+    indices = np.empty(64, np.int16)
+    tried = np.empty(groups, np.int64)
+    for try_ in range(2):
+        for group in range(groups):
+            tried[group] = int(min(max(np.rint(places[group]), np.float32(0)), np.float32(15)))
             if try_ == 1:
-                scale = nearest + 1 if place > nearest else nearest - 1
-                if scale < 0 or scale > 15:
-                    continue
-            multiple = np.float32(2 * scale + 1)
-            value, square = _search(
-                tables, work, steps, trial, size * group, size, unit * multiple
-            )  # fmt: skip
-            value, square = multiple * value, multiple * multiple * square
-            left = unit * square - np.float32(2) * value
-            if left < best:
-                best, best_value, best_squared = left, value, square
-                scales[group] = scale
-                for n in range(a_group):
-                    indices[a_group * group + n] = trial[n]
-        with_value += best_value
-        squared += best_squared
-    return with_value, squared
+                tried[group] += 1 if places[group] > tried[group] else -1
+                tried[group] = min(max(tried[group], 0), 15)
+            work.trial[group] = unit * np.float32(2 * tried[group] + 1)
+        _try_scales(tables, work, indices)
+        for group in range(groups):
+            multiple = np.float32(2 * tried[group] + 1)
+            value = multiple * work.with_value[group]
+            squared = multiple * multiple * work.squared[group]
+            if unit * squared - np.float32(2) * value < left[group]:
+                left[group] = unit * squared - np.float32(2) * value
+                sums[0, group], sums[1, group] = value, squared
+                work.scales[group] = tried[group]
+                for n in range(a_group * group, a_group * (group + 1)):
+                    work.indices[n] = indices[n]
+    return sums[0].sum(), sums[1].sum()
 
 
 @njit(**NJIT_OPTIONS)
-def _sign_bytes(work: npt.NDArray[np.float32], signs: npt.NDArray[np.int64], even: bool) -> None:
-    """Take the signs off the values: bits, the first number's lowest. ``even``: the minus signs of
-    eight numbers must be even in number, and where they are not, the number takes the wrong sign
-    that costs least by it.
+def _fit_points(
+    tables: SearchTables, work: _Workspace, unit: np.float32
+) -> tuple[np.float32, np.float32]:
+    """As `_choose_scales`, with the scales as they are."""
+    for group in range(work.trial.size):
+        work.trial[group] = unit * np.float32(2 * work.scales[group] + 1)
+    _try_scales(tables, work, work.indices)
+    value, squared = np.float32(0), np.float32(0)
+    for group in range(work.trial.size):
+        multiple = np.float32(2 * work.scales[group] + 1)
+        value += multiple * work.with_value[group]
+        squared += multiple * multiple * work.squared[group]
+    return value, squared
+
+
+@njit(**NJIT_OPTIONS)
+def _take_signs(work: _Workspace, even: bool) -> None:
+    """Take the signs off the values. ``even``: the minus signs of eight numbers must be even in
+    number, and where they are not, the number takes the wrong sign that costs least by it.
     """
+    values = work.rows[VALUES]
     for eight in range(32):
         bits, count, cheapest, least = 0, 0, 0, np.float32(3e38)
-        for n in range(8):
-            value = work[_VALUES, 8 * eight + n]
-            if value < 0:
-                bits |= 1 << n
+        for n in range(8 * eight, 8 * eight + 8):
+            if values[n] < 0:
+                bits |= 1 << n % 8
                 count += 1
-                work[_VALUES, 8 * eight + n] = value = -value
+                values[n] = -values[n]
             # 4 * weight * value * coordinate, and the smallest have the lowest coordinate.
-            cost = work[_WEIGHTS, 8 * eight + n] * value
+            cost = work.rows[WEIGHTS, n] * values[n]
             if cost < least:
                 cheapest, least = n, cost
         if even and count % 2:
-            bits ^= 1 << cheapest
-            work[_VALUES, 8 * eight + cheapest] *= np.float32(-1)
-        signs[eight] = bits
+            bits ^= 1 << cheapest % 8
+            values[cheapest] = -values[cheapest]
+        work.signs[eight] = bits
 
 
 @njit(**NJIT_OPTIONS)
 def _encode(
     tables: SearchTables,
     kind: int,
-    size: int,
+    groups: int,
     factor: float,
     values: npt.NDArray[np.float32],
     importance: npt.NDArray[np.float32],
@@ -206,12 +216,7 @@ def _encode(
     last: int,
 ) -> None:
     """``factor``: what a number is, over the float16, (2 * scale + 1) and the coordinate."""
-    work = np.empty((5, 256), np.float32)
-    steps = np.empty(32, np.int32)
-    indices = np.empty(64, np.int16)
-    suited = np.empty(256 // size, np.float32)
-    scales = np.zeros(256 // size, np.int64)
-    signs = np.empty(32, np.int64)
+    work = _workspace(groups)
     num_blocks = values.shape[1] // 256
     block_bytes = blocks.shape[1] // num_blocks
     even = kind == _XXS2 or kind == _XS2 or kind == _XXS3
@@ -219,35 +224,27 @@ def _encode(
         for block in range(num_blocks):
             out = blocks[row, block * block_bytes : (block + 1) * block_bytes]
             out[:] = 0
+            here = slice(256 * block, 256 * block + 256)
             unit = weigh_block(
-                values[row, 256 * block : 256 * block + 256],
-                importance[256 * block : 256 * block + 256],
-                work[_VALUES],
-                work[_WEIGHTS],
+                values[row, here], importance[here], work.rows[VALUES], work.rows[WEIGHTS]
             )
             if unit == 0:
                 continue
-            _sign_bytes(work, signs, even)
-            largest = np.float32(0)
-            for group in range(256 // size):
-                suited[group] = _suited_scale(tables, work, steps, indices, size * group, size)
-                largest = max(largest, suited[group])
-            half = nearest_half(largest / 31 * unit / factor)
-            for round_ in range(_ROUNDS):
-                # What a coordinate 1 at a multiple 1 is, of numbers divided by the block's unit.
-                step = np.float32(half * factor / unit)
-                with_value, squared = _choose_points(
-                    tables, work, steps, indices, suited, scales, size, step, round_ < _NEIGHBOURS
-                )
-                if with_value <= 0:
-                    break
-                fitted = nearest_half(with_value / squared * unit / factor)
-                if fitted == half:
-                    break
-                half = fitted
-            if with_value > 0 and half * factor / unit * squared < 2 * with_value:
+            _take_signs(work, even)
+            _find_suited_scales(tables, work)
+            # What a coordinate of 1 at the multiple 1 stands for is the half times `step`, in
+            # numbers that are divided by the block's unit.
+            step = factor / unit
+            half = nearest_half(work.suited.max() / 31 / step)
+            value, squared = _choose_scales(tables, work, np.float32(half * step))
+            for _ in range(_REFITS):
+                if value > 0:
+                    half = nearest_half(value / squared / step)
+                    value, squared = _fit_points(tables, work, np.float32(half * step))
+            # A subnormal half may be so far off that nothing is better: zero bytes mean zeros.
+            if half * step * squared < 2 * value:
                 put_float_as_half(out.ctypes.data, np.float32(half))
-                _put_fields(kind, out.ctypes.data, indices, signs, scales)
+                _put_fields(kind, out.ctypes.data, work.indices, work.signs, work.scales)
 
 
 @njit(**NJIT_OPTIONS)
@@ -309,7 +306,7 @@ def encode_iq2_xxs(
     first: int,
     last: int,
 ) -> None:
-    _encode(_TABLES_XXS2, _XXS2, 32, 0.125, values, importance, blocks, first, last)
+    _encode(_TABLES_XXS2, _XXS2, 8, 0.125, values, importance, blocks, first, last)
 
 
 @njit(**NJIT_OPTIONS)
@@ -342,7 +339,7 @@ def encode_iq3_xxs(
     first: int,
     last: int,
 ) -> None:
-    _encode(_TABLES_XXS3, _XXS3, 32, 0.25, values, importance, blocks, first, last)
+    _encode(_TABLES_XXS3, _XXS3, 8, 0.25, values, importance, blocks, first, last)
 
 
 @njit(**NJIT_OPTIONS)
@@ -353,4 +350,4 @@ def encode_iq3_s(
     first: int,
     last: int,
 ) -> None:
-    _encode(_TABLES_S3, _S3, 32, 1.0, values, importance, blocks, first, last)
+    _encode(_TABLES_S3, _S3, 8, 1.0, values, importance, blocks, first, last)
