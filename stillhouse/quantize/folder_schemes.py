@@ -27,7 +27,7 @@ class FolderScheme:
         group_columns: columns that share a scale; 0 for a whole row.
         rounding: each number for itself, or the columns one after another, each making up for the
             errors of those before it.
-        activations: what the engine that runs it makes of them: one scale a token, taken as it runs.
+        activations: what the engine that runs it rounds them to, with a scale a token.
         smoothing: SmoothQuant's strength, None without.
         dampening: what GPTQ adds to the Hessian's diagonal, as a share of the diagonal's mean.
     """
@@ -79,7 +79,9 @@ def folder_scheme(name: str, *, group_columns: int | None = None) -> FolderSchem
     if group_columns is None:
         return scheme
     if not scheme.group_columns:
-        raise UsageError(f"{name} has no groups of columns, and a group of {group_columns} is asked")
+        raise UsageError(
+            f"{name} has no groups of columns, and a group of {group_columns} is asked"
+        )
     if group_columns < 32 or group_columns % 32:
         raise UsageError(f"a group of {group_columns} columns is no multiple of 32")
     return replace(scheme, group_columns=group_columns)

@@ -59,7 +59,9 @@ class FolderTensors:
         values = tensor.decode()
         tensor.release()
         if not np.isfinite(values).all():
-            raise BadCheckpoint(f"tensor {name} holds numbers that are not finite (NaN or infinite)")
+            raise BadCheckpoint(
+                f"tensor {name} holds numbers that are not finite (NaN or infinite)"
+            )
         order = row_order(self.config, name)
         return values if order is None else values[order]
 
@@ -123,7 +125,9 @@ def write_layer(
     for name, matrix in matrices.items():
         module, _ = _folder_names(f"blk.{number}.{name}.weight")
         if scheme.is_packed:
-            writer.write(f"{module}.weight_packed", pack_words(matrix.codes.view(np.int8), scheme.bits))
+            writer.write(
+                f"{module}.weight_packed", pack_words(matrix.codes.view(np.int8), scheme.bits)
+            )
             writer.write(f"{module}.weight_shape", np.array(matrix.codes.shape, "<i8"))
         else:
             writer.write(f"{module}.weight", matrix.codes)

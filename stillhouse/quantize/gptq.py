@@ -140,9 +140,7 @@ def bettered_codes(
     return np.ascontiguousarray(chosen.T.astype(np.int8))
 
 
-def output_error(
-    weights: Floats, rounded: Floats, hessian: npt.NDArray[np.floating[Any]]
-) -> float:
+def output_error(weights: Floats, rounded: Floats, hessian: npt.NDArray[np.floating[Any]]) -> float:
     """e H eᵀ of all rows, as a share of w H wᵀ."""
     errors = (weights - rounded).astype(np.float64)
     whole = weights.astype(np.float64)
