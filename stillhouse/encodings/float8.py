@@ -31,7 +31,7 @@ def f8_e4m3_bits(values: Floats) -> npt.NDArray[np.uint8]:
     # Eighths of that power of two. 16 of them are eight of the next, and carry into its exponent.
     eighths = np.rint(np.ldexp(sizes, 3 - exponents)).astype(np.int32)
     codes = ((exponents + 6) << 3) + eighths
-    return (codes | np.where(np.signbit(values), 128, 0)).astype(np.uint8)
+    return np.asarray(codes | np.where(np.signbit(values), 128, 0), np.uint8)
 
 
 def _values() -> Floats:
