@@ -109,7 +109,7 @@ class SafetensorsWriter:
         assert array.shape == place.tensor.shape, (name, array.shape, place.tensor.shape)
         assert array.nbytes == place.tensor.num_bytes, (name, array.dtype, place.tensor.dtype)
         data = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-        self._put(self._files[place.shard], memoryview(data), place.start)
+        self._put(self._files[place.shard], data.data, place.start)
 
     def read(self, name: str) -> npt.NDArray[np.uint8]:
         """The bytes of a tensor that was written."""

@@ -26,11 +26,12 @@ class F8_E4M3(Encoding):
 def f8_e4m3_bits(values: Floats) -> npt.NDArray[np.uint8]:
     """The nearest E4M3 of each finite number, ties to even, as its byte; beyond 448 is 448."""
     sizes = np.minimum(np.abs(values), np.float32(448))
-    exponents = np.maximum(np.frexp(sizes)[1] - 1, -6)  # of the leading bit; -6: subnormal too
+    # Of the leading bit; -6 for all that is smaller than its power, 0 too.
+    exponents = np.where(sizes < 2.0**-6, -6, np.frexp(sizes)[1] - 1)
     # Eighths of that power of two. 16 of them are eight of the next, and carry into its exponent.
     eighths = np.rint(np.ldexp(sizes, 3 - exponents)).astype(np.int32)
     codes = ((exponents + 6) << 3) + eighths
-    return (codes | np.where(np.signbit(values), 128, 0)).astype(np.uint8)
+    return np.asarray(codes | np.where(np.signbit(values), 128, 0), np.uint8)
 
 
 def _values() -> Floats:

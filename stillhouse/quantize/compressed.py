@@ -77,7 +77,7 @@ def make_folder(
     if not scheme.needs_text:
         windows = None
     run = _Run(tensors, scheme, windows, target.with_name(target.name + ".partial"), identity)
-    run.make(progress or (lambda done, total: None))
+    run.make(progress or _quiet)
     run.finish(target, files)
     return target
 
@@ -222,6 +222,9 @@ def _fingerprint(scheme: FolderScheme, windows: Windows | None, identity: str) -
     shape = [] if windows is None else list(windows.shape)
     settings = [__version__, asdict(scheme), text, shape, identity]
     return hashlib.sha256(json.dumps(settings).encode()).hexdigest()
+
+
+def _quiet(_done: int, _total: int) -> None: ...
 
 
 def _flush(array: Floats) -> None:

@@ -27,7 +27,7 @@ class FolderScheme:
         group_columns: columns that share a scale; 0 for a whole row.
         rounding: each number for itself, or the columns one after another, each making up for the
             errors of those before it.
-        activations: what the engine that runs it makes of them: one scale a token, taken as it runs.
+        activations: what the engine that runs it rounds them to, with a scale a token.
         smoothing: SmoothQuant's strength, None without.
         dampening: what GPTQ adds to the Hessian's diagonal, as a share of the diagonal's mean.
     """

@@ -186,8 +186,8 @@ class _LayerRounding:
         rows = len(matrix.scales)
         shared, head_dim = columns // rows, self.config.head_dim if columns > rows else 1
         ranges = inputs.ranges.reshape(-1, shared, head_dim).max(axis=1).reshape(-1)
-        readers = self.layer[f"{name}.weight"].reshape(-1, rows // head_dim, shared, head_dim)
-        readers = readers.swapaxes(1, 2).reshape(-1, rows)  # columns that share a factor below
+        by_head = self.layer[f"{name}.weight"].reshape(-1, rows // head_dim, shared, head_dim)
+        readers = by_head.swapaxes(1, 2).reshape(-1, rows)  # columns that share a factor: below
         factors = smoothing_factors(ranges, [readers], self.scheme.smoothing)
         scales, factors = divided(matrix.scales[:, 0], factors)
         matrix = RoundedMatrix(matrix.codes, scales[:, np.newaxis])

@@ -22,7 +22,7 @@ Codes = npt.NDArray[np.int8] | npt.NDArray[np.uint8]
 
 _F8_MAX = 448.0
 _SMALLEST = 2.0**-100  # a scale for numbers that are all 0; far from BF16's smallest
-_SHRINKS = np.linspace(0.5, 1.05, 45, dtype=np.float32)
+_SHRINKS = np.linspace(0.5, 1.05, 23, dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,18 +78,20 @@ def best_scales(weights: Floats, importance: Floats, bits: int, groups: int) -> 
     at_largest = np.abs(grouped).argmax(axis=2)[:, :, np.newaxis]
     largest = np.take_along_axis(grouped, at_largest, axis=2)[:, :, 0]
     full = -largest / np.float32(-lowest)  # code `lowest` for the largest number
-    best = as_scales(full)
-    least = np.full(full.shape, np.inf, np.float32)
-    for shrink in _SHRINKS:
-        for sign in (1, -1):
-            scales = as_scales(full * shrink * np.float32(sign))
-            wide = scales[:, :, np.newaxis]
-            errors = np.clip(np.rint(grouped / wide), lowest, highest) * wide - grouped
-            errors *= errors
-            loss = np.einsum("rgc,gc->rg", errors, by_column)
-            better = loss < least
-            best = np.where(better, scales, best)
-            least = np.where(better, loss, least)
+    tried = [largest_scales(weights, bits, groups)]
+    tried += [as_scales(full * (sign * shrink)) for shrink in _SHRINKS for sign in (1, -1)]
+    best, least = tried[0], np.full(full.shape, np.inf, np.float32)
+    for scales in tried:
+        wide = scales[:, :, np.newaxis]
+        errors = grouped / wide
+        np.clip(np.rint(errors, out=errors), lowest, highest, out=errors)
+        errors *= wide
+        errors -= grouped
+        errors *= errors
+        loss = np.einsum("rgc,gc->rg", errors, by_column)
+        better = loss < least
+        best = np.where(better, scales, best)
+        least = np.where(better, loss, least)
     return best
 
 
@@ -98,7 +100,7 @@ def nearest_codes(weights: Floats, scales: Floats, bits: int) -> npt.NDArray[np.
     rows, groups = scales.shape
     ratios = weights.reshape(rows, groups, -1) / scales[:, :, np.newaxis]
     codes = np.clip(np.rint(ratios), *code_range(bits))
-    return codes.reshape(weights.shape).astype(np.int8)
+    return np.asarray(codes.reshape(weights.shape), np.int8)
 
 
 def nearest(weights: Floats, bits: int, group_columns: int) -> RoundedMatrix:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stillhouse.encodings import by_name
-from stillhouse.encodings.packed_words import unpack_words, words_for
+from stillhouse.encodings.packed_words import pack_words, unpack_words, words_for
 from stillhouse.encodings.plain import bf16_bits, round_to
 
 
@@ -75,3 +75,17 @@ def test_f16_and_f32_round_as_numpy_does() -> None:
     values = np.random.default_rng(0).normal(size=100).astype(np.float32)
     np.testing.assert_array_equal(round_to("F32", values), values)
     np.testing.assert_array_equal(round_to("F16", values), values.astype(np.float16))
+
+
+@pytest.mark.parametrize("bits", range(1, 9))
+def test_what_is_packed_is_unpacked(bits: int) -> None:
+    rng = np.random.default_rng(bits)
+    codes = rng.integers(-(1 << (bits - 1)), 1 << (bits - 1), (5, 45)).astype(np.int8)
+    words = pack_words(codes, bits)
+    assert words.shape == (5, words_for(45, bits))
+    np.testing.assert_array_equal(unpack_words(words, bits, 0, 45), codes)
+
+
+def test_a_word_packed_by_hand() -> None:
+    codes = np.array([[-8, -7, 7, 0, 0, 0, 0, 1]], np.int8)
+    np.testing.assert_array_equal(pack_words(codes, 4).view(np.uint32), [[0x98888F10]])
