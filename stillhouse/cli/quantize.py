@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from stillhouse.cli import options
-from stillhouse.cli.document import print_document
-from stillhouse.cli.table import aligned
-from stillhouse.units import format_bytes, format_seconds
-
-if TYPE_CHECKING:
-    from stillhouse.quantize.plan import Plan
-
-_INTERRUPTED = 130
+from stillhouse.errors import UsageError
 
 
 def quantize(
@@ -27,11 +18,50 @@ def quantize(
             metavar="SRC", help="A model: a name or tag, a GGUF file, a folder of safetensors."
         ),
     ],
-    target: Annotated[Path, typer.Argument(metavar="DST", help="The GGUF file to write.")],
+    target: Annotated[
+        Path, typer.Argument(metavar="DST", help="The GGUF file, or the folder, to write.")
+    ],
     recipe: Annotated[
         str,
-        typer.Option(metavar="NAME", help="q4_k_m, q8_0, iq4_xs, bf16, ..., or a FILE.toml."),
+        typer.Option(
+            metavar="NAME",
+            help="For a GGUF file q4_k_m, q8_0, iq4_xs, bf16, ..., or a FILE.toml; for a folder"
+            " fp8, w8a8, w4a16, bf16.",
+        ),
     ],
+    text: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="What shows which weights matter: plain text, or .jsonl with texts. GPTQ needs"
+            " one, and formats of about two bits.",
+        ),
+    ] = None,
+    thoughts: Annotated[
+        bool,
+        typer.Option(
+            "--thoughts",
+            help="The model answers the text's lines first, and its own thoughts are the text.",
+        ),
+    ] = False,
+    samples: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Pieces of the text that are read, at most.")
+    ] = 128,
+    sample_tokens: Annotated[
+        int, typer.Option(min=8, metavar="TOKENS", help="Tokens of each piece.")
+    ] = 512,
+    imatrix: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="An importance matrix, as llama-imatrix writes it too."),
+    ] = None,
+    save_imatrix: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Keep the importance matrix measured on --text."),
+    ] = None,
+    group: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="COLUMNS", help="w4a16: columns that share a scale, not 128."),
+    ] = None,
     threads: options.Threads = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be written, and write nothing.")
@@ -44,68 +74,39 @@ def quantize(
     """Write a model in the formats of a recipe. A run that was stopped goes on where it was.
 
     still quantize ./Qwen3-0.6B qwen3-q4.gguf --recipe q4_k_m
+
+    still quantize model-f16.gguf model-iq2.gguf --recipe iq2_xxs --text notes.txt
+
+    still quantize deepseek-r1:1.5b:bf16 r1-w4a16 --recipe w4a16 --text questions.jsonl --thoughts
     """
-    from stillhouse import hub
-    from stillhouse.cli.quantize_progress import QuantizeBar
-    from stillhouse.quantize import pipeline
-    from stillhouse.quantize.plan import make_plan
-    from stillhouse.quantize.recipes import recipe as recipe_named
-    from stillhouse.quantize.source import open_source
+    from stillhouse.cli import quantize_folder, quantize_gguf
+    from stillhouse.cli.quantize_text import TextOptions
 
-    chosen = recipe_named(recipe)
-    with hub.TerminalProgress() as pulling:
-        path = hub.resolve(source, progress=pulling)
-    opened = open_source(path)
-    with opened.checkpoint:
-        encodings = chosen.encodings(opened.config.shape, imatrix=False)
-        plan = make_plan(opened, encodings, name=chosen.name, file_type=chosen.file_type)
-        resumed_bytes, duration_s = 0, None
-        if not dry_run:
-            pipeline.check_target(target, opened, force=force)
-            started_s = time.perf_counter()
-            try:
-                with QuantizeBar(plan) as bar:
-                    pipeline.quantize(
-                        opened,
-                        plan,
-                        target,
-                        threads=threads or os.cpu_count() or 1,
-                        force=force,
-                        progress=bar,
-                    )
-            except KeyboardInterrupt:
-                typer.echo("stopped; the same command goes on from here", err=True)
-                raise typer.Exit(_INTERRUPTED) from None
-            resumed_bytes, duration_s = bar.resumed_bytes, time.perf_counter() - started_s
-    if json:
-        print_document(
-            "quantize",
-            model=source,
-            path=str(target),
-            dry_run=dry_run,
-            source_bytes=plan.source_bytes,
-            resumed_bytes=resumed_bytes,
-            duration_s=duration_s,
-            **plan.as_json(),
-        )
+    if thoughts and text is None:
+        raise UsageError("--thoughts has no questions", hint="--text FILE, one a line")
+    read = TextOptions(text, own_thoughts=thoughts, samples=samples, sample_tokens=sample_tokens)
+    if quantize_folder.makes_folder(recipe, target):
+        for name, given in (("--imatrix", imatrix), ("--save-imatrix", save_imatrix)):
+            if given is not None:
+                raise UsageError(
+                    f"{name} is of GGUF files, and {recipe} makes a folder",
+                    hint="--text FILE is what GPTQ and SmoothQuant look at",
+                )
+        for flag, is_given in (("--dry-run", dry_run), ("--force", force)):
+            if is_given:
+                raise UsageError(f"{flag} is of GGUF files, and {recipe} makes a folder")
+        quantize_folder.quantize_folder(source, target, recipe, read, group=group, json=json)
         return
-    if dry_run:
-        print("\n".join(_table(plan)) + "\n")
-    print(
-        f"{target}: {format_bytes(plan.file_bytes)}, {plan.bits_per_weight:.2f} bits per weight,"
-        f" {plan.recipe_name}"
+    if group is not None:
+        raise UsageError(f"--group is of w4a16, and {recipe} has groups of its own")
+    importance = quantize_gguf.ImportanceOptions(read, imatrix, save_imatrix)
+    quantize_gguf.quantize_gguf(
+        source,
+        target,
+        recipe,
+        importance,
+        threads=threads,
+        dry_run=dry_run,
+        force=force,
+        json=json,
     )
-    if duration_s is not None:
-        rate = (plan.tensor_bytes - resumed_bytes) / max(duration_s, 1e-9)
-        print(
-            f"{format_seconds(duration_s)} for {len(plan.tensors)} tensors,"
-            f" {format_bytes(rate)}/s written"
-        )
-
-
-def _table(plan: Plan) -> list[str]:
-    rows = [("format", "tensors", "size", "of the file")]
-    for name, (count, num_bytes) in plan.by_format().items():
-        share = num_bytes / plan.file_bytes
-        rows.append((name, str(count), format_bytes(num_bytes), f"{share:.1%}"))
-    return aligned(rows, right=(1, 2, 3))

@@ -1,0 +1,165 @@
+"""`still quantize` where the recipe makes a GGUF file."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from stillhouse.cli.document import print_document
+from stillhouse.cli.quantize_text import TextOptions
+from stillhouse.cli.table import aligned
+from stillhouse.cli.terminal import StageLine, note
+from stillhouse.errors import UsageError
+from stillhouse.units import format_bytes, format_seconds
+
+if TYPE_CHECKING:
+    from stillhouse.quantize.importance import ImportanceMatrix
+    from stillhouse.quantize.plan import Plan
+    from stillhouse.quantize.source import Source
+
+_INTERRUPTED = 130
+
+
+@dataclass(frozen=True, slots=True)
+class ImportanceOptions:
+    """Where an importance matrix comes from, and where a measured one goes."""
+
+    text: TextOptions
+    file: Path | None
+    save_to: Path | None
+
+
+def quantize_gguf(
+    reference: str,
+    target: Path,
+    recipe_name: str,
+    importance: ImportanceOptions,
+    *,
+    threads: int | None,
+    dry_run: bool,
+    force: bool,
+    json: bool,
+) -> None:
+    """Write the file, or say what would be written. Raises the errors of `pipeline.quantize`."""
+    from stillhouse import hub
+    from stillhouse.cli.quantize_progress import QuantizeBar
+    from stillhouse.hardware import this_machine
+    from stillhouse.quantize import pipeline
+    from stillhouse.quantize.plan import make_plan
+    from stillhouse.quantize.recipes import recipe
+    from stillhouse.quantize.source import open_source
+
+    _check_importance(importance)
+    chosen = recipe(recipe_name)
+    count = threads or this_machine().physical_cores
+    with hub.TerminalProgress() as pulling:
+        path = hub.resolve(reference, progress=pulling)
+    opened = open_source(path)
+    with opened.checkpoint:
+        if not dry_run:
+            pipeline.check_target(target, opened, force=force)
+        matrix = _importance(importance, opened, reference, threads=count)
+        weights = None if matrix is None else matrix.weights
+        file = importance.file or importance.save_to or importance.text.text
+        plan = make_plan(
+            opened,
+            chosen.encodings(opened.config.shape, imatrix=matrix is not None),
+            name=chosen.name,
+            file_type=chosen.file_type,
+            importance=weights,
+            importance_facts=None if matrix is None else matrix.facts(str(file)),
+        )
+        resumed_bytes, duration_s = 0, None
+        if not dry_run:
+            started_s = time.perf_counter()
+            try:
+                with QuantizeBar(plan) as bar:
+                    pipeline.quantize(
+                        opened,
+                        plan,
+                        target,
+                        importance=weights,
+                        threads=count,
+                        force=force,
+                        progress=bar,
+                    )
+            except KeyboardInterrupt:
+                typer.echo("stopped; the same command goes on from here", err=True)
+                raise typer.Exit(_INTERRUPTED) from None
+            resumed_bytes, duration_s = bar.resumed_bytes, time.perf_counter() - started_s
+    if json:
+        print_document(
+            "quantize",
+            model=reference,
+            path=str(target),
+            dry_run=dry_run,
+            source_bytes=plan.source_bytes,
+            resumed_bytes=resumed_bytes,
+            duration_s=duration_s,
+            **plan.as_json(),
+        )
+        return
+    if dry_run:
+        print("\n".join(_table(plan)) + "\n")
+    print(
+        f"{target}: {format_bytes(plan.file_bytes)}, {plan.bits_per_weight:.2f} bits per weight,"
+        f" {plan.recipe_name}"
+    )
+    if duration_s is not None:
+        rate = (plan.tensor_bytes - resumed_bytes) / max(duration_s, 1e-9)
+        print(
+            f"{format_seconds(duration_s)} for {len(plan.tensors)} tensors,"
+            f" {format_bytes(rate)}/s written"
+        )
+
+
+def _check_importance(importance: ImportanceOptions) -> None:
+    if importance.file is not None and importance.text.text is not None:
+        raise UsageError("--imatrix and --text are given: importance comes from one of them")
+    if importance.save_to is not None and importance.text.text is None:
+        raise UsageError("--save-imatrix has nothing to keep", hint="--text FILE is what measures")
+
+
+def _importance(
+    importance: ImportanceOptions, opened: Source, reference: str, *, threads: int
+) -> ImportanceMatrix | None:
+    """Read, or measured by letting the source read the text; None where neither is asked."""
+    from stillhouse.quantize.imatrix_files import read_imatrix, write_imatrix
+    from stillhouse.quantize.importance_measurement import measure_importance
+
+    if importance.file is not None:
+        return read_imatrix(importance.file)
+    text = importance.text
+    if text.text is None:
+        return None
+    line = StageLine()
+    matrix = measure_importance(
+        opened.checkpoint,
+        text.read(reference, threads=threads),
+        name=text.name,
+        threads=threads,
+        window=text.sample_tokens,
+        max_tokens=text.samples * text.sample_tokens,
+        loading=line,
+        progress=lambda done, total: line("importance", done, total),
+    )
+    line.clear()
+    note(
+        f"importance from {matrix.num_windows} pieces of {matrix.window_tokens} tokens of"
+        f" {text.name}"
+    )
+    if importance.save_to is not None:
+        write_imatrix(importance.save_to, matrix)
+    return matrix
+
+
+def _table(plan: Plan) -> list[str]:
+    rows = [("format", "tensors", "size", "of the file")]
+    for name, (count, num_bytes) in plan.by_format().items():
+        share = num_bytes / plan.file_bytes
+        rows.append((name, str(count), format_bytes(num_bytes), f"{share:.1%}"))
+    return aligned(rows, right=(1, 2, 3))
