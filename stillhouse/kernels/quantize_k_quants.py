@@ -136,7 +136,7 @@ def encode_q4_k(values: Values, importance: Values, blocks: Blocks, first: int, 
     at = scratch.ctypes.data
     for block in range(0, total, 2):
         _gather_blocks(source, weights, block, total, per_row, 8, at)
-        _affine_scales(at, 8, 15, 63, 10, -1.2, 0.25, 1, 1, 1)
+        _affine_scales(at, 8, 15, 63, 16, -2.0, 0.25, 1, 1, 2)
         for lane in range(0, 8 * min(2, total - block), 8):
             x = source + 4 * (256 * block + 32 * lane)
             out = target + 144 * (block + lane // 8)
@@ -160,7 +160,7 @@ def encode_q5_k(values: Values, importance: Values, blocks: Blocks, first: int, 
     at = scratch.ctypes.data
     for block in range(0, total, 2):
         _gather_blocks(source, weights, block, total, per_row, 8, at)
-        _affine_scales(at, 8, 31, 63, 10, -1.2, 0.25, 1, 1, 1)
+        _affine_scales(at, 8, 31, 63, 16, -3.0, 0.3, 0, 2, 2)
         for lane in range(0, 8 * min(2, total - block), 8):
             x = source + 4 * (256 * block + 32 * lane)
             out = target + 176 * (block + lane // 8)
@@ -221,7 +221,7 @@ def encode_q3_k(values: Values, importance: Values, blocks: Blocks, first: int, 
     four = simd.splat_i32(4)
     for block in range(total):
         _gather_blocks(source, weights, block, total, per_row, 16, at)
-        _symmetric_scales(at, 4, 32, 6, 0.15, False, 1, 2)
+        _symmetric_scales(at, 4, 32, 5, 0.3, True, 1, 2)
         x, out = source + 1024 * block, target + 110 * block
         put_float_as_half(out + 108, simd.load_f32(at + _D))
         for group in range(8):
@@ -262,7 +262,7 @@ def encode_q6_k(values: Values, importance: Values, blocks: Blocks, first: int, 
     offset = simd.splat_i32(32)
     for block in range(total):
         _gather_blocks(source, weights, block, total, per_row, 16, at)
-        _symmetric_scales(at, 32, 128, 5, 0.18, False, 1, 1)
+        _symmetric_scales(at, 32, 128, 12, 0.6, False, 2, 2)
         x, out = source + 1024 * block, target + 210 * block
         put_float_as_half(out + 208, simd.load_f32(at + _D))
         for group in range(16):

@@ -16,21 +16,13 @@ from stillhouse.kernels.quantize_search import (
     affine_error,
     affine_sums,
     clamped,
+    half_of,
     inverse_of,
     max_of,
     sum_of,
     symmetric_sums,
     times,
 )
-
-_LARGEST_HALF = F(65504)
-
-
-@njit(inline="always", **NJIT_OPTIONS)
-def _half(v: Any) -> Any:
-    """The nearest float16, never an infinite one."""
-    v = simd.maximum(v, simd.splat_f32(-_LARGEST_HALF))
-    return simd_lanes.as_half(simd_lanes.minimum(v, simd.splat_f32(_LARGEST_HALF)))
 
 
 @njit(inline="always", **NJIT_OPTIONS)
@@ -51,7 +43,7 @@ def nest_symmetric(
     high = max_of(scale, 16)
     low = max_of(simd.sub(simd.zeros(), scale), 16)
     peak = simd_lanes.where_greater(high, low, high, simd.sub(simd.zeros(), low))
-    d = _half(times(peak, F(-1) / F(scale_levels)))
+    d = half_of(times(peak, F(-1) / F(scale_levels)))
     codes = _code(scale, d, -scale_levels, scale_levels - 1)
     for _ in range(rounds):
         best, around = simd.splat_f32(F(3e38)), codes
@@ -68,7 +60,7 @@ def nest_symmetric(
             best = simd_lanes.minimum(best, error)
         above = sum_of(simd.mul(codes, best_xq), 16)
         below = sum_of(simd.mul(simd.mul(codes, codes), best_qq), 16)
-        fitted = _half(simd_lanes.ratio(above, below))
+        fitted = half_of(simd_lanes.ratio(above, below))
         d = simd_lanes.where_greater(below, simd.zeros(), fitted, d)
     return d, codes
 
@@ -90,8 +82,8 @@ def nest_affine(
         sw = simd.add(sw, weight)
         sx = simd.fma(weight, simd.load(x + 64 * k), sx)
     moments = (sw, sx)
-    d = _half(times(max_of(scale, width), F(1) / F(scale_levels)))
-    dmin = _half(times(max_of(minimum, width), F(1) / F(scale_levels)))
+    d = half_of(times(max_of(scale, width), F(1) / F(scale_levels)))
+    dmin = half_of(times(max_of(minimum, width), F(1) / F(scale_levels)))
     codes = _code(scale, d, 0, scale_levels)
     minimums = _code(minimum, dmin, 0, scale_levels)
     for _ in range(rounds):
@@ -129,6 +121,6 @@ def nest_affine(
         new_d = simd_lanes.where_greater(determinant, sane, new_d, alone)
         new_dmin = simd_lanes.where_greater(determinant, sane, new_dmin, dmin)
         usable = simd_lanes.minimum(new_d, new_dmin)
-        d = simd_lanes.where_greater(usable, simd.zeros(), _half(new_d), d)
-        dmin = simd_lanes.where_greater(usable, simd.zeros(), _half(new_dmin), dmin)
+        d = simd_lanes.where_greater(usable, simd.zeros(), half_of(new_d), d)
+        dmin = simd_lanes.where_greater(usable, simd.zeros(), half_of(new_dmin), dmin)
     return d, dmin, codes, minimums

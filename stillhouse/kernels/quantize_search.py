@@ -19,8 +19,8 @@ from numba import njit
 from stillhouse.kernels import simd, simd_lanes
 from stillhouse.kernels.compiler import NJIT_OPTIONS
 
-LANES = 16
 F = np.float32
+_LARGEST_HALF = F(65504)
 
 
 @njit(inline="always", **NJIT_OPTIONS)
@@ -42,8 +42,17 @@ def inverse_of(v: Any) -> Any:
 
 
 @njit(inline="always", **NJIT_OPTIONS)
+def half_of(v: Any) -> Any:
+    """The nearest float16's value, never an infinite one."""
+    v = simd.maximum(v, simd.splat_f32(-_LARGEST_HALF))
+    return simd_lanes.as_half(simd_lanes.minimum(v, simd.splat_f32(_LARGEST_HALF)))
+
+
+@njit(inline="always", **NJIT_OPTIONS)
 def sum_of(v: Any, width: int) -> Any:
-    """In every lane the sum of the 8 or 16 neighbours it belongs to."""
+    """In every lane the sum of the 8 or 16 neighbours it belongs to; ``width`` 1: itself."""
+    if width == 1:
+        return v
     return simd_lanes.sum_of_8(v) if width == 8 else simd_lanes.sum_of_16(v)
 
 

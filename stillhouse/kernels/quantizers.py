@@ -16,6 +16,15 @@ import numpy.typing as npt
 from numba import types
 
 from stillhouse.kernels.compiler import compile_cached
+from stillhouse.kernels.quantize_floats import encode_bf16, encode_f16, encode_f32
+from stillhouse.kernels.quantize_grids import (
+    encode_iq2_s,
+    encode_iq2_xs,
+    encode_iq2_xxs,
+    encode_iq3_s,
+    encode_iq3_xxs,
+)
+from stillhouse.kernels.quantize_iq4 import encode_iq4_nl, encode_iq4_xs
 from stillhouse.kernels.quantize_k_quants import (
     encode_q2_k,
     encode_q3_k,
@@ -23,7 +32,13 @@ from stillhouse.kernels.quantize_k_quants import (
     encode_q5_k,
     encode_q6_k,
 )
-from stillhouse.kernels.quantize_legacy import encode_q8_0
+from stillhouse.kernels.quantize_legacy import (
+    encode_q4_0,
+    encode_q4_1,
+    encode_q5_0,
+    encode_q5_1,
+    encode_q8_0,
+)
 
 Quantizer = Callable[
     [npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.uint8], int, int], None
@@ -38,12 +53,26 @@ _SIGNATURE = (
 )
 
 _KERNELS: dict[str, Any] = {
+    "F32": encode_f32,
+    "F16": encode_f16,
+    "BF16": encode_bf16,
+    "Q4_0": encode_q4_0,
+    "Q4_1": encode_q4_1,
+    "Q5_0": encode_q5_0,
+    "Q5_1": encode_q5_1,
     "Q8_0": encode_q8_0,
     "Q2_K": encode_q2_k,
     "Q3_K": encode_q3_k,
     "Q4_K": encode_q4_k,
     "Q5_K": encode_q5_k,
     "Q6_K": encode_q6_k,
+    "IQ2_XXS": encode_iq2_xxs,
+    "IQ2_XS": encode_iq2_xs,
+    "IQ2_S": encode_iq2_s,
+    "IQ3_XXS": encode_iq3_xxs,
+    "IQ3_S": encode_iq3_s,
+    "IQ4_NL": encode_iq4_nl,
+    "IQ4_XS": encode_iq4_xs,
 }
 """By ggml's name of the format."""
 

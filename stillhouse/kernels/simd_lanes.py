@@ -122,3 +122,20 @@ def turn(builder: Any, addresses: Any, offset: Any, target: Any) -> None:
     for n in range(LANES):
         at = builder.add(target, ir.Constant(_I64, 64 * n))
         store_as(builder, at, rows[n], 4)
+
+
+@operation("iv>-")
+def store_as_half(builder: Any, address: Any, v: Any) -> None:
+    """Sixteen floats as float16, rounded to nearest even."""
+    store_as(builder, address, builder.fptrunc(_floats(builder, v)[0], _HALVES))
+
+
+@operation("vi>i")
+def bits_set(builder: Any, v: Any, mask: Any) -> Any:
+    """One bit a lane, lane 0's lowest: whether any bit of the mask is set in it."""
+    word = builder.trunc(mask, _I32)
+    undefined = ir.Constant(_INTS, ir.Undefined)
+    first = builder.insert_element(undefined, word, ir.Constant(_I32, 0))
+    masks = builder.shuffle_vector(first, undefined, ir.Constant(_INTS, None))
+    found = builder.icmp_unsigned("!=", builder.and_(v, masks), ir.Constant(_INTS, None))
+    return builder.zext(builder.bitcast(found, ir.IntType(LANES)), _I64)
