@@ -28,11 +28,10 @@ from stillhouse.kernels.quantize_search import (
 
 Values, Blocks = npt.NDArray[np.float32], npt.NDArray[np.uint8]
 
-# Scratch: three buffers of float32 (32, 16), then vectors of 64 bytes.
+# Scratch: three buffers of float32 (32, 16), then vectors of 64 bytes, then addresses.
 _X, _W, _Y = 0, 2048, 4096
 _D, _DMIN, _SCALES, _MINIMUMS, _INVERSES, _SHIFTS = (6144 + 64 * n for n in range(6))
-_ADDRESSES, _COLUMNS = 6656, 6784
-_SCRATCH_BYTES = 6912
+_ADDRESSES, _SCRATCH_BYTES = 6656, 6784
 
 
 @njit(inline="always", **NJIT_OPTIONS)
@@ -44,14 +43,15 @@ def _gather_blocks(
     """
     n = 256 // width
     for lane in range(16):
-        number = min(block + lane // width, blocks - 1)
-        group = lane % width * n
+        number, group = min(block + lane // width, blocks - 1), lane % width * n
         simd.store_i64(at + _ADDRESSES + 8 * lane, values + 4 * (256 * number + group))
-        column = 256 * (number % blocks_per_row) + group
-        simd.store_i64(at + _COLUMNS + 8 * lane, importance + 4 * column)
     gather(at + _ADDRESSES, n, at + _X)
     if importance != 0:
-        gather(at + _COLUMNS, n, at + _W)
+        for lane in range(16):
+            number, group = min(block + lane // width, blocks - 1), lane % width * n
+            column = 256 * (number % blocks_per_row) + group
+            simd.store_i64(at + _ADDRESSES + 8 * lane, importance + 4 * column)
+        gather(at + _ADDRESSES, n, at + _W)
     else:
         weigh_by_size(at + _X, n, width, at + _W)
 
@@ -136,7 +136,7 @@ def encode_q4_k(values: Values, importance: Values, blocks: Blocks, first: int, 
     at = scratch.ctypes.data
     for block in range(0, total, 2):
         _gather_blocks(source, weights, block, total, per_row, 8, at)
-        _affine_scales(at, 8, 15, 63, 10, -1.2, 0.25, 1, 1, 1)
+        _affine_scales(at, 8, 15, 63, 16, -2.0, 0.25, 1, 1, 2)
         for lane in range(0, 8 * min(2, total - block), 8):
             x = source + 4 * (256 * block + 32 * lane)
             out = target + 144 * (block + lane // 8)
@@ -160,7 +160,7 @@ def encode_q5_k(values: Values, importance: Values, blocks: Blocks, first: int, 
     at = scratch.ctypes.data
     for block in range(0, total, 2):
         _gather_blocks(source, weights, block, total, per_row, 8, at)
-        _affine_scales(at, 8, 31, 63, 10, -1.2, 0.25, 1, 1, 1)
+        _affine_scales(at, 8, 31, 63, 16, -3.0, 0.3, 0, 2, 2)
         for lane in range(0, 8 * min(2, total - block), 8):
             x = source + 4 * (256 * block + 32 * lane)
             out = target + 176 * (block + lane // 8)
@@ -221,7 +221,7 @@ def encode_q3_k(values: Values, importance: Values, blocks: Blocks, first: int, 
     four = simd.splat_i32(4)
     for block in range(total):
         _gather_blocks(source, weights, block, total, per_row, 16, at)
-        _symmetric_scales(at, 4, 32, 6, 0.15, False, 1, 2)
+        _symmetric_scales(at, 4, 32, 5, 0.3, True, 1, 2)
         x, out = source + 1024 * block, target + 110 * block
         put_float_as_half(out + 108, simd.load_f32(at + _D))
         for group in range(8):
@@ -262,7 +262,7 @@ def encode_q6_k(values: Values, importance: Values, blocks: Blocks, first: int, 
     offset = simd.splat_i32(32)
     for block in range(total):
         _gather_blocks(source, weights, block, total, per_row, 16, at)
-        _symmetric_scales(at, 32, 128, 5, 0.18, False, 1, 1)
+        _symmetric_scales(at, 32, 128, 12, 0.6, False, 2, 2)
         x, out = source + 1024 * block, target + 210 * block
         put_float_as_half(out + 208, simd.load_f32(at + _D))
         for group in range(16):

@@ -21,8 +21,9 @@ from stillhouse.models.config import ModelConfig
 from stillhouse.models.cost import KVType, kv_bytes_per_token
 from stillhouse.models.footprint import STEP_ROWS
 from stillhouse.models.kv import KVCache
-from stillhouse.models.program import ProgramBuilder
+from stillhouse.models.program import ProgramBuilder, Step, as_program
 from stillhouse.models.rope import RopeTable
+from stillhouse.models.tracing import Watch, segments
 from stillhouse.models.weights import Weights
 
 Progress = Callable[[str, int, int], None]
@@ -80,19 +81,44 @@ class Decoder:
     def forward(self, batch: Batch, kv: KVCache) -> npt.NDArray[np.float32]:
         """Logits, float32 (len(batch.logit_rows), vocab): a view, valid until the next call."""
         rows, outputs = len(batch.token_ids), len(batch.logit_rows)
-        assert 0 < rows <= STEP_ROWS, f"{rows} rows in one step, and the limit is {STEP_ROWS}"
         body = self._bodies.get(kv)
         if body is None:
             body = self._programs(partial(self._builder.body, kv))
             self._bodies[kv] = body
-        self._rope.reach(int(batch.positions.max()))
-        self._buffers.place(batch)
-        self._buffers.hidden[:rows] = self._embeddings.decode_rows(batch.token_ids)
+        self._place(batch)
         self._team.run(body.for_rows(rows))
         if outputs:
             self._buffers.keep(batch.logit_rows)
             self._team.run(self._tails.for_rows(outputs))
         return self._buffers.logits[:outputs, : self.config.vocab_size]
+
+    def trace(self, batch: Batch, kv: KVCache, watch: Watch) -> None:
+        """The same step, stopping before each group of matrices that read the same rows.
+
+        ``watch`` is given the matrices' names and what they read, float32 (rows, columns): a view
+        that is valid until it returns. Of the last layer and the head only rows that make logits
+        are computed, and the head's product is left out.
+        """
+        tiles, outputs = linear.uses_tiles(self.isa), len(batch.logit_rows)
+        self._place(batch)
+        self._walk(self._builder.body(kv, tiles=tiles), len(batch.token_ids), watch)
+        if outputs:
+            self._buffers.keep(batch.logit_rows)
+            self._walk(self._builder.tail(tiles=tiles), outputs, watch)
+
+    def _walk(self, steps: list[Step], rows: int, watch: Watch) -> None:
+        for segment in segments(steps):
+            if segment.before:
+                self._team.run(as_program(segment.before))
+            if segment.names:
+                watch(segment.names, segment.values[:rows])
+
+    def _place(self, batch: Batch) -> None:
+        rows = len(batch.token_ids)
+        assert 0 < rows <= STEP_ROWS, f"{rows} rows in one step, and the limit is {STEP_ROWS}"
+        self._rope.reach(int(batch.positions.max()))
+        self._buffers.place(batch)
+        self._buffers.hidden[:rows] = self._embeddings.decode_rows(batch.token_ids)
 
     def step_bytes(self, context_tokens: int, kv_type: KVType = "bf16") -> int:
         """Bytes read to decode one token: packed weights, an embedding row, and the KV cache."""
@@ -107,9 +133,9 @@ class Decoder:
             return bandwidth.read_bytes_per_s(arena, self.threads)
         return bandwidth.measure_read_bytes_per_s(self.threads)
 
-    def _programs(self, build: Callable[..., Program]) -> _Programs:
-        tiles = build(tiles=True) if linear.uses_tiles(self.isa) else None
-        return _Programs(build(tiles=False), tiles)
+    def _programs(self, build: Callable[..., list[Step]]) -> _Programs:
+        tiles = as_program(build(tiles=True)) if linear.uses_tiles(self.isa) else None
+        return _Programs(as_program(build(tiles=False)), tiles)
 
     def close(self) -> None:
         """End the worker threads."""

@@ -6,8 +6,8 @@ which vectors the checkpoint has.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -36,8 +36,19 @@ Kernel = tuple[str, Callable[[], Any]]
 """A kernel's name, unique among all, and what makes its Python function."""
 
 
+class MatrixOperation(NamedTuple):
+    """An operation that multiplies ``matrix`` with the first of the rows of ``source``."""
+
+    matrix: str
+    source: LinearInput
+    operation: Operation
+
+
+Step = Operation | MatrixOperation
+
+
 class ProgramBuilder:
-    """Builds the programs of one loaded model."""
+    """Builds the programs of one loaded model, as the operations that they consist of."""
 
     def __init__(
         self,
@@ -78,33 +89,31 @@ class ProgramBuilder:
             ]
         )
 
-    def body(self, kv: KVCache, *, tiles: bool) -> Program:
+    def body(self, kv: KVCache, *, tiles: bool) -> list[Step]:
         """From embeddings in ``hidden`` to the last layer's attention in ``mixed``.
 
         All rows have then left their keys and values in the cache; only rows that make logits need
         the rest, and ``tail`` is for those.
         """
-        operations: list[Operation] = []
+        operations: list[Step] = []
         last = self._config.num_layers - 1
         for layer in range(last):
             operations += self._attend(layer, kv, tiles=tiles)
             operations += self._transform(layer, self._buffers.rows, tiles=tiles)
-        return Program([*operations, *self._attend(last, kv, tiles=tiles)])
+        return [*operations, *self._attend(last, kv, tiles=tiles)]
 
-    def tail(self, *, tiles: bool) -> Program:
+    def tail(self, *, tiles: bool) -> list[Step]:
         """The rest of the last layer, and logits, of the first ``output_rows`` rows."""
         b, head = self._buffers, self._weights.head
         rows, logits = b.output_rows, address_of(b.logits)
-        return Program(
-            [
-                *self._transform(self._config.num_layers - 1, rows, tiles=tiles),
-                self._norm("output_norm.weight", b.final, rows, tiles=tiles),
-                *self._by_row(b.final, head.columns, rows),
-                self._linear(head, b.final, logits, head.panels * 16, rows, tiles=tiles),
-            ]
-        )
+        return [
+            *self._transform(self._config.num_layers - 1, rows, tiles=tiles),
+            self._norm("output_norm.weight", b.final, rows, tiles=tiles),
+            *self._by_row(b.final, head.columns, rows),
+            self._linear(head, b.final, logits, head.panels * 16, rows, tiles=tiles),
+        ]
 
-    def _attend(self, layer: int, kv: KVCache, *, tiles: bool) -> list[Operation]:
+    def _attend(self, layer: int, kv: KVCache, *, tiles: bool) -> list[Step]:
         """Queries, keys and values of a layer, and what attention makes of them, in ``mixed``."""
         config, b, rows = self._config, self._buffers, self._buffers.rows
         q, k, v = self._weights.of_layer(layer, "attn_q", "attn_k", "attn_v")
@@ -136,9 +145,7 @@ class ProgramBuilder:
             self._operation(self._merge_kernel(), mix),
         ]
 
-    def _transform(
-        self, layer: int, rows: npt.NDArray[np.int64], *, tiles: bool
-    ) -> list[Operation]:
+    def _transform(self, layer: int, rows: npt.NDArray[np.int64], *, tiles: bool) -> list[Step]:
         """What a layer adds to ``hidden``: the output projection of ``mixed``, then the FFN."""
         b = self._buffers
         output, gate, up, down = self._weights.of_layer(
@@ -195,7 +202,7 @@ class ProgramBuilder:
     def _linear(
         self, matrix: Matrix, x: LinearInput, out: int, out_width: int,
         rows: npt.NDArray[np.int64], *, tiles: bool, accumulate: bool = False, wait: bool = True,
-    ) -> Operation:  # fmt: skip
+    ) -> MatrixOperation:  # fmt: skip
         b = self._buffers
         if matrix.layout is None:
             source = NOT_QUANTIZED._replace(codes=x.address)
@@ -208,7 +215,8 @@ class ProgramBuilder:
             matrix.address, matrix.panels, matrix.columns, *source, out, out_width * 4,
             int(accumulate), address_of(rows), address_of(b.scratch), b.scratch_stride,
         )  # fmt: skip
-        return self._operation(self._linear_kernel(matrix, tiles), arguments, wait)
+        operation = self._operation(self._linear_kernel(matrix, tiles), arguments, wait)
+        return MatrixOperation(matrix.name, x, operation)
 
     def _linear_kernel(self, matrix: Matrix, tiles: bool) -> Kernel:
         layout, encoding = matrix.layout, matrix.form.encoding
@@ -248,6 +256,13 @@ class ProgramBuilder:
     @staticmethod
     def _vector_address(vector: npt.NDArray[np.float32] | None) -> int:
         return 0 if vector is None else address_of(vector)
+
+
+def as_program(steps: Sequence[Step]) -> Program:
+    """What a team walks."""
+    return Program(
+        [step.operation if isinstance(step, MatrixOperation) else step for step in steps]
+    )
 
 
 _NORM: Kernel = ("norm", activations.make_norm)

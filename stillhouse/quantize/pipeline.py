@@ -13,9 +13,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from stillhouse.checkpoints.gguf_writer import PartialGguf, partial_path
+from stillhouse.checkpoints.gguf_writer import PartialGguf, partial_path, turning_full_disks
 from stillhouse.errors import NotEnoughSpace, StillhouseError, UsageError
-from stillhouse.quantize.float_rows import encode_float_rows
 from stillhouse.quantize.importance_facts import Importance
 from stillhouse.quantize.journal import Journal, identity_of
 from stillhouse.quantize.plan import Plan, PlannedTensor
@@ -144,7 +143,8 @@ def _write(
             unsaved_bytes += planned.spec.num_bytes
             if unsaved_bytes >= _SAVED_EVERY_BYTES:
                 file.sync()
-                journal.save()
+                with turning_full_disks(file.path, plan.file_bytes):
+                    journal.save()
                 unsaved_bytes = 0
         file.finish()
 
@@ -176,19 +176,18 @@ def _encoded(
     encoding, columns = planned.spec.encoding, tensor.shape[-1]
     for first, last in _pieces(tensor.num_rows, columns, _CHUNK):
         if planned.is_copied:
-            raw = tensor.raw_rows(first, last)
             if encoding.is_float:  # a scale that is not finite is looked for where it is decoded
-                encode_float_rows("F32", tensor.decoded_rows(first, last), name=tensor.name)
-            yield raw
+                _check_finite(tensor.decoded_rows(first, last), tensor.name)
+            yield tensor.raw_rows(first, last)
         else:
             rows = decoded(tensor, first, last, pool)
-            if encoding.is_float:
-                yield encode_float_rows(encoding.name, rows, name=tensor.name)
-            else:
-                yield encode_rows(
-                    encoding.name, rows, importance, threads=threads, name=tensor.name
-                )
+            yield encode_rows(encoding.name, rows, importance, threads=threads, name=tensor.name)
         tensor.release()
+
+
+def _check_finite(rows: NDArray[np.float32], name: str) -> None:
+    if not np.isfinite(rows).all():
+        raise UsageError(f"{name} holds numbers that are not finite (NaN or infinite)")
 
 
 def decoded(

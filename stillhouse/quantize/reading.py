@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stillhouse.checkpoints import Checkpoint, EncodedTensor
+from stillhouse.errors import UsageError
 from stillhouse.models.batch import BLOCK_TOKENS, Batch
+from stillhouse.models.config import ModelConfig
 from stillhouse.models.footprint import STEP_ROWS, packed_bytes
 from stillhouse.models.kv import KVCache
 from stillhouse.models.loading import load_model
@@ -54,7 +56,15 @@ class TextReader:
         threads: int,
         progress: LoadProgress | None = None,
     ) -> None:
-        """Raises BadCheckpoint, as `load_model` does. The checkpoint must stay open."""
+        """Raises UsageError for a window longer than the model's context, and BadCheckpoint as
+        `load_model` does. The checkpoint must stay open.
+        """
+        config = ModelConfig.from_metadata(checkpoint.metadata)
+        if window > config.context_length:
+            raise UsageError(
+                f"a window of {window} tokens is beyond the model's context of"
+                f" {config.context_length}"
+            )
         self.model = load_model(checkpoint, threads=threads, progress=progress)
         self.kv = KVCache(self.model.config, -(-window // BLOCK_TOKENS), "bf16")
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from stillhouse.errors import UsageError
 from stillhouse.models.batch import BLOCK_TOKENS, Batch
 from stillhouse.models.decoder import Decoder
 from stillhouse.models.kv import KVCache
@@ -29,7 +30,17 @@ class Speed:
 
 
 def measure_speed(model: Decoder, clock: Callable[[], float] = time.perf_counter) -> Speed:
-    """Read 512 tokens at once, then write 48 one by one, three times."""
+    """Read 512 tokens at once, then write 48 one by one, three times.
+
+    Raises UsageError for a model whose context is shorter than that.
+    """
+    context = model.config.context_length
+    if context < _PROMPT_TOKENS + _WRITTEN_TOKENS:
+        raise UsageError(
+            f"speed is measured on {_PROMPT_TOKENS + _WRITTEN_TOKENS} tokens, and the context has"
+            f" {context}",
+            hint="leave out --speed",
+        )
     num_blocks = -(-(_PROMPT_TOKENS + _WRITTEN_TOKENS) // BLOCK_TOKENS)
     kv = KVCache(model.config, num_blocks, "bf16")
     rng = np.random.default_rng(0)
