@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
 from stillhouse.cli.document import print_document
 from stillhouse.cli.terminal import StageLine, note
 from stillhouse.quantize.folder_schemes import SCHEMES, FolderScheme, folder_scheme
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from stillhouse.checkpoints import MetaValue
     from stillhouse.quantize.compressed import Windows
 
+_INTERRUPTED = 130
 SAMPLES, SAMPLE_TOKENS = 128, 512
 """Enough for the Hessians of models of a few billion weights: minutes to hours on two cores."""
 
@@ -59,14 +62,19 @@ def quantize_folder(
     with opened.checkpoint as checkpoint:
         windows = _windows(scheme, options, checkpoint.metadata)
         source_bytes = sum(tensor.num_bytes for tensor in checkpoint.tensors.values())
-        make_folder(
-            checkpoint,
-            target,
-            scheme,
-            windows=windows,
-            identity=json_text.dumps(opened.identity()),
-            progress=lambda done, total: line("layers", done, total),
-        )
+        try:
+            make_folder(
+                checkpoint,
+                target,
+                scheme,
+                windows=windows,
+                identity=json_text.dumps(opened.identity()),
+                progress=lambda done, total: line("layers", done, total),
+            )
+        except KeyboardInterrupt:
+            line.clear()
+            note("stopped; the same command goes on from here")
+            raise typer.Exit(_INTERRUPTED) from None
     line.clear()
     duration_s = time.perf_counter() - started_s
     file_bytes = sum(file.stat().st_size for file in target.glob("*.safetensors"))
