@@ -25,10 +25,16 @@ def quantize(
         str,
         typer.Option(
             metavar="NAME",
-            help="For a GGUF file q4_k_m, q8_0, iq4_xs, bf16, ..., or a FILE.toml; for a folder"
-            " fp8, w8a8, w4a16, bf16.",
+            help="For a GGUF file q4_k_m, q8_0, iq4_xs, bf16, ..., a FILE.toml, or dynamic with"
+            " --size; for a folder fp8, w8a8, w4a16, bf16.",
         ),
     ],
+    size: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE", help="Of the file, at most, as 900MB: dynamic chooses the formats."
+        ),
+    ] = None,
     text: Annotated[
         Path | None,
         typer.Option(
@@ -77,6 +83,8 @@ def quantize(
 
     still quantize model-f16.gguf model-iq2.gguf --recipe iq2_xxs --text notes.txt
 
+    still quantize model-f16.gguf model.gguf --recipe dynamic --size 0.9GB --text notes.txt
+
     still quantize deepseek-r1:1.5b:bf16 r1-w4a16 --recipe w4a16 --text questions.jsonl --thoughts
     """
     from stillhouse.cli import quantize_folder, quantize_gguf
@@ -86,15 +94,15 @@ def quantize(
         raise UsageError("--thoughts has no questions", hint="--text FILE, one a line")
     read = TextOptions(text, own_thoughts=thoughts, samples=samples, sample_tokens=sample_tokens)
     if quantize_folder.makes_folder(recipe, target):
-        for name, given in (("--imatrix", imatrix), ("--save-imatrix", save_imatrix)):
-            if given is not None:
-                raise UsageError(
-                    f"{name} is of GGUF files, and {recipe} makes a folder",
-                    hint="--text FILE is what GPTQ and SmoothQuant look at",
-                )
-        for flag, is_given in (("--dry-run", dry_run), ("--force", force)):
-            if is_given:
-                raise UsageError(f"{flag} is of GGUF files, and {recipe} makes a folder")
+        given = {
+            "--imatrix": imatrix is not None,
+            "--save-imatrix": save_imatrix is not None,
+            "--size": size is not None,
+            "--dry-run": dry_run,
+            "--force": force,
+        }
+        for name in (name for name, is_given in given.items() if is_given):
+            raise UsageError(f"{name} is of GGUF files, and {recipe} makes a folder")
         quantize_folder.quantize_folder(source, target, recipe, read, group=group, json=json)
         return
     if group is not None:
@@ -105,6 +113,7 @@ def quantize(
         target,
         recipe,
         importance,
+        size=size,
         threads=threads,
         dry_run=dry_run,
         force=force,

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
 from stillhouse.cli.document import print_document
 from stillhouse.cli.quantize_text import TextOptions
 from stillhouse.cli.terminal import StageLine, note
@@ -17,6 +19,9 @@ from stillhouse.units import format_bytes, format_seconds
 if TYPE_CHECKING:
     from stillhouse.checkpoints import MetaValue
     from stillhouse.quantize.compressed import Windows
+
+
+_INTERRUPTED = 130
 
 
 def makes_folder(recipe: str, target: Path) -> bool:
@@ -43,14 +48,19 @@ def quantize_folder(
     with opened.checkpoint as checkpoint:
         windows = _windows(scheme, text, source, checkpoint.metadata)
         source_bytes = sum(tensor.num_bytes for tensor in checkpoint.tensors.values())
-        make_folder(
-            checkpoint,
-            target,
-            scheme,
-            windows=windows,
-            identity=json_text.dumps(opened.identity()),
-            progress=lambda done, total: line("layers", done, total),
-        )
+        try:
+            make_folder(
+                checkpoint,
+                target,
+                scheme,
+                windows=windows,
+                identity=json_text.dumps(opened.identity()),
+                progress=lambda done, total: line("layers", done, total),
+            )
+        except KeyboardInterrupt:
+            line.clear()
+            note("stopped; the same command goes on from here")
+            raise typer.Exit(_INTERRUPTED) from None
     line.clear()
     duration_s = time.perf_counter() - started_s
     file_bytes = sum(file.stat().st_size for file in target.glob("*.safetensors"))

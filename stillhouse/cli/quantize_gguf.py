@@ -14,11 +14,13 @@ from stillhouse.cli.quantize_text import TextOptions
 from stillhouse.cli.table import aligned
 from stillhouse.cli.terminal import StageLine, note
 from stillhouse.errors import UsageError
-from stillhouse.units import format_bytes, format_seconds
+from stillhouse.units import format_bytes, format_seconds, parse_bytes
 
 if TYPE_CHECKING:
     from stillhouse.quantize.importance import ImportanceMatrix
+    from stillhouse.quantize.importance_facts import Importance, ImportanceFacts
     from stillhouse.quantize.plan import Plan
+    from stillhouse.quantize.recipes import Recipe
     from stillhouse.quantize.source import Source
 
 _INTERRUPTED = 130
@@ -32,6 +34,11 @@ class ImportanceOptions:
     file: Path | None
     save_to: Path | None
 
+    @property
+    def file_name(self) -> str:
+        """What the new file says that its importance is from."""
+        return str(self.file or self.save_to or self.text.text)
+
 
 def quantize_gguf(
     reference: str,
@@ -39,6 +46,7 @@ def quantize_gguf(
     recipe_name: str,
     importance: ImportanceOptions,
     *,
+    size: str | None,
     threads: int | None,
     dry_run: bool,
     force: bool,
@@ -49,12 +57,10 @@ def quantize_gguf(
     from stillhouse.cli.quantize_progress import QuantizeBar
     from stillhouse.hardware import this_machine
     from stillhouse.quantize import pipeline
-    from stillhouse.quantize.plan import make_plan
-    from stillhouse.quantize.recipes import recipe
     from stillhouse.quantize.source import open_source
 
     _check_importance(importance)
-    chosen = recipe(recipe_name)
+    choice = _choice(recipe_name, size)
     count = threads or this_machine().physical_cores
     with hub.TerminalProgress() as pulling:
         path = hub.resolve(reference, progress=pulling)
@@ -64,15 +70,8 @@ def quantize_gguf(
             pipeline.check_target(target, opened, force=force)
         matrix = _importance(importance, opened, reference, threads=count)
         weights = None if matrix is None else matrix.weights
-        file = importance.file or importance.save_to or importance.text.text
-        plan = make_plan(
-            opened,
-            chosen.encodings(opened.config.shape, imatrix=matrix is not None),
-            name=chosen.name,
-            file_type=chosen.file_type,
-            importance=weights,
-            importance_facts=None if matrix is None else matrix.facts(str(file)),
-        )
+        facts = None if matrix is None else matrix.facts(importance.file_name)
+        plan = _plan(choice, opened, weights, facts, threads=count)
         resumed_bytes, duration_s = 0, None
         if not dry_run:
             started_s = time.perf_counter()
@@ -115,6 +114,60 @@ def quantize_gguf(
             f"{format_seconds(duration_s)} for {len(plan.tensors)} tensors,"
             f" {format_bytes(rate)}/s written"
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Dynamic:
+    """Formats chosen within a size."""
+
+    size_bytes: int
+
+
+def _choice(name: str, size: str | None) -> Recipe | _Dynamic:
+    from stillhouse.quantize import dynamic, recipes
+
+    if name.lower() == dynamic.NAME:
+        if size is None:
+            raise UsageError("the dynamic recipe needs a size", hint="as --size 900MB")
+        return _Dynamic(parse_bytes(size))
+    if size is not None:
+        raise UsageError(
+            f"--size is for the dynamic recipe, and '{name}' has the size it has",
+            hint="--dry-run says which",
+        )
+    return recipes.recipe(name)
+
+
+def _plan(
+    choice: Recipe | _Dynamic,
+    source: Source,
+    importance: Importance | None,
+    facts: ImportanceFacts | None,
+    *,
+    threads: int,
+) -> Plan:
+    from stillhouse.cli.quantize_progress import MeasuringBar
+    from stillhouse.quantize.dynamic import plan_dynamic
+    from stillhouse.quantize.plan import make_plan
+
+    if isinstance(choice, _Dynamic):
+        with MeasuringBar() as bar:
+            return plan_dynamic(
+                source,
+                choice.size_bytes,
+                importance=importance,
+                importance_facts=facts,
+                threads=threads,
+                progress=bar.at,
+            )
+    return make_plan(
+        source,
+        choice.encodings(source.config.shape, imatrix=importance is not None),
+        name=choice.name,
+        file_type=choice.file_type,
+        importance=importance,
+        importance_facts=facts,
+    )
 
 
 def _check_importance(importance: ImportanceOptions) -> None:

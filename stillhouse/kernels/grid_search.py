@@ -25,9 +25,8 @@ from stillhouse.kernels.compiler import NJIT_OPTIONS
 VALUES, WEIGHTS, PRODUCTS, POINTS = range(4)
 WORK_ROWS = 5
 
-# Vectors of the room for sixteen searches: weights and products of their columns, costs of levels
-# and pairs of coordinates, costs of halves, costs of the best low halves beside each high one, the best high
-# one.
+# Vectors of the room for sixteen searches: weights and products of their columns, costs of levels,
+# pairs of coordinates and halves, of the best low half beside each high one, and the best high one.
 _LANE_WEIGHTS, _LANE_PRODUCTS, _LEVELS, _PAIRS, _LOW, _HIGH = 0, 8, 16, 48, 66, 147
 _BEST, _WHICH = 228, 309
 ROOM_VECTORS = 310
