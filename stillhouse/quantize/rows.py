@@ -14,7 +14,7 @@ from stillhouse.errors import UsageError
 from stillhouse.kernels.quantizers import has_quantizer, largest_magnitude, largest_of, quantizer
 
 # Numbers checked and encoded at a time: they stay in the cache between the two.
-_STRIP_NUMBERS = 1 << 16
+_STRIP_NUMBERS = 1 << 17
 # The least weight of a column, of the mean: what a text never reached is not thrown away.
 _LEAST_WEIGHT = 1e-6
 
