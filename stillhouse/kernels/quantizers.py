@@ -16,13 +16,7 @@ import numpy.typing as npt
 from numba import types
 
 from stillhouse.kernels.compiler import compile_cached
-from stillhouse.kernels.quantize_grids import (
-    encode_iq2_s,
-    encode_iq2_xs,
-    encode_iq2_xxs,
-    encode_iq3_s,
-    encode_iq3_xxs,
-)
+from stillhouse.kernels.quantize_grids import encode_grid
 from stillhouse.kernels.quantize_iq4 import encode_iq4_nl, encode_iq4_xs
 from stillhouse.kernels.quantize_legacy import encode_q8_0
 
@@ -40,11 +34,11 @@ _SIGNATURE = (
 
 _KERNELS: dict[str, Any] = {
     "Q8_0": encode_q8_0,
-    "IQ2_XXS": encode_iq2_xxs,
-    "IQ2_XS": encode_iq2_xs,
-    "IQ2_S": encode_iq2_s,
-    "IQ3_XXS": encode_iq3_xxs,
-    "IQ3_S": encode_iq3_s,
+    "IQ2_XXS": encode_grid,
+    "IQ2_XS": encode_grid,
+    "IQ2_S": encode_grid,
+    "IQ3_XXS": encode_grid,
+    "IQ3_S": encode_grid,
     "IQ4_NL": encode_iq4_nl,
     "IQ4_XS": encode_iq4_xs,
 }
