@@ -171,11 +171,9 @@ def nearest_points(
                 simd.store_f32(lane + 64 * (_LANE_PRODUCTS + n), simd.load_f32(product))
             owners[waiting] = point
             waiting += 1
-            if waiting == 16:
-                _search(tables, owners, 16, indices, room)
-                waiting = 0
-    if waiting > 0:
-        _search(tables, owners, waiting, indices, room)
+        if waiting == 16 or (waiting > 0 and columns * (point + 1) == 256):
+            _search(tables, owners, waiting, indices, room)
+            waiting = 0
     for point in range(256 // columns):
         coordinates = simd.load(tables.points.ctypes.data + 4 * columns * indices[point])
         simd.store(at + POINTS * row_bytes + 4 * columns * point, coordinates)
