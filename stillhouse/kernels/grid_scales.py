@@ -116,30 +116,25 @@ def find_suited_scales(tables: SearchTables, work: Workspace, groups: int) -> np
 
 
 @njit(**NJIT_OPTIONS)
-def choose_scales(tables: SearchTables, work: Workspace, groups: int, unit: np.float32) -> None:
-    """Choose scales and points at a given unit: for each group the whole scale that is nearest to
-    what suits it, or the next on its other side.
+def choose(
+    tables: SearchTables, work: Workspace, groups: int, unit: np.float32, keep_scales: bool
+) -> None:
+    """Choose points at a given unit, and scales unless they are kept: for each group the whole
+    scale that is nearest to what suits it, or the next on its other side.
     """
     figures, scales = work.figures, work.scales
-    for try_ in range(2):
+    for group in range(groups):
+        figures[_BEST, group] = np.float32(3e38)
+    for try_ in range(1 if keep_scales else 2):
         for group in range(groups):
             place = (figures[_SUITED, group] / unit - np.float32(1)) / np.float32(2)
             scale = int(min(max(np.rint(place), np.float32(0)), np.float32(15)))
-            if try_ == 0:
-                figures[_BEST, group] = np.float32(3e38)
-            else:
+            if keep_scales:
+                scale = scales[0, group]
+            elif try_ == 1:
                 scale = min(max(scale + 1 if place > scale else scale - 1, 0), 15)
             scales[1, group] = scale
         _keep_better(tables, work, groups, unit)
-
-
-@njit(**NJIT_OPTIONS)
-def fit_points(tables: SearchTables, work: Workspace, groups: int, unit: np.float32) -> None:
-    """Choose points at a given unit, with the scales as they are."""
-    for group in range(groups):
-        work.figures[_BEST, group] = np.float32(3e38)
-        work.scales[1, group] = work.scales[0, group]
-    _keep_better(tables, work, groups, unit)
 
 
 @njit(**NJIT_OPTIONS)

@@ -21,10 +21,9 @@ from stillhouse.kernels.compiler import NJIT_OPTIONS
 from stillhouse.kernels.grid_scales import (
     REFITS,
     Workspace,
-    choose_scales,
+    choose,
     chosen_sums,
     find_suited_scales,
-    fit_points,
     workspace,
 )
 from stillhouse.kernels.grid_search import (
@@ -104,13 +103,12 @@ def encode_grid(
             step = factor / unit
             largest = find_suited_scales(tables, work, groups)
             half = nearest_half(largest / 31 / step)
-            choose_scales(tables, work, groups, np.float32(half * step))
-            product, squared = chosen_sums(work, groups)
-            for _ in range(REFITS):
+            product, squared = np.float32(0), np.float32(0)
+            for round_ in range(1 + REFITS):
                 if product > 0:
                     half = nearest_half(product / squared / step)
-                    fit_points(tables, work, groups, np.float32(half * step))
-                    product, squared = chosen_sums(work, groups)
+                choose(tables, work, groups, np.float32(half * step), round_ > 0)
+                product, squared = chosen_sums(work, groups)
             # A subnormal half may be so far off that nothing is better: zero bytes mean zeros.
             if half * step * squared < 2 * product:
                 put_float_as_half(out, half)
