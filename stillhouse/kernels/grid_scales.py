@@ -13,12 +13,11 @@ import numpy.typing as npt
 from numba import njit
 
 from stillhouse.kernels import simd
+from stillhouse.kernels.block_weights import VALUES, WEIGHTS
 from stillhouse.kernels.compiler import NJIT_OPTIONS
 from stillhouse.kernels.grid_search import (
     POINTS,
     ROOM_VECTORS,
-    VALUES,
-    WEIGHTS,
     WORK_ROWS,
     SearchTables,
     nearest_points,
@@ -32,6 +31,12 @@ REFITS = 1
 _FIRST, _STEP = np.float32(0.80), np.float32(1.13)
 
 
+# Rows of figures by group: the real scale that the group would choose (0 for nothing but zeros);
+# the scale that is tried; at that one, the weighted sums of coordinate times value and of
+# coordinate squared; the best gain of a try, or the least error left; the sums of the best choice.
+_SUITED, _TRIAL, _PRODUCT, _SQUARED, _BEST, _BEST_PRODUCT, _BEST_SQUARED = range(7)
+
+
 class Workspace(NamedTuple):
     """One superblock at work."""
 
@@ -39,18 +44,14 @@ class Workspace(NamedTuple):
     """(WORK_ROWS, 256): see `grid_search`."""
     names: npt.NDArray[np.uint32]
     room: npt.NDArray[np.float32]
+    figures: npt.NDArray[np.float32]
+    """(7, groups)."""
     indices: npt.NDArray[np.int16]
+    """(2, 64): the points chosen, and those of the last try."""
+    scales: npt.NDArray[np.int64]
+    """(2, groups): likewise."""
     signs: npt.NDArray[np.int64]
     """(32,): a bit for each of eight numbers, the first one's lowest."""
-    scales: npt.NDArray[np.int64]
-    """(groups,)."""
-    suited: npt.NDArray[np.float32]
-    """(groups,): the real scales that the groups would choose; 0 for nothing but zeros."""
-    trial: npt.NDArray[np.float32]
-    with_value: npt.NDArray[np.float32]
-    """(groups,): weighted sum of coordinate times value at the scales of ``trial``."""
-    squared: npt.NDArray[np.float32]
-    """(groups,): and of the coordinate squared."""
 
 
 @njit(**NJIT_OPTIONS)
@@ -59,107 +60,111 @@ def workspace(groups: int) -> Workspace:
         np.zeros((WORK_ROWS, 256), np.float32),
         np.zeros(256, np.uint32),
         np.zeros((ROOM_VECTORS, 16), np.float32),
-        np.zeros(64, np.int16),
+        np.zeros((7, groups), np.float32),
+        np.zeros((2, 64), np.int16),
+        np.zeros((2, groups), np.int64),
         np.zeros(32, np.int64),
-        np.zeros(groups, np.int64),
-        np.zeros(groups, np.float32),
-        np.zeros(groups, np.float32),
-        np.zeros(groups, np.float32),
-        np.zeros(groups, np.float32),
     )
 
 
 @njit(**NJIT_OPTIONS)
-def _try_scales(tables: SearchTables, work: Workspace, indices: npt.NDArray[np.int16]) -> None:
-    """Fill ``indices``, and the sums of each group, at the scales of ``trial``."""
-    nearest_points(tables, work.trial, work.rows, indices, work.names, work.room)
-    size = 256 // work.trial.size
-    for group in range(work.trial.size):
+def _try_scales(tables: SearchTables, work: Workspace, groups: int) -> None:
+    """Find the points at the scales of _TRIAL, and each group's sums."""
+    nearest_points(tables, work.figures[_TRIAL], work.rows, work.indices[1], work.names, work.room)
+    size = 256 // groups
+    for group in range(groups):
         at = work.rows.ctypes.data + 4 * size * group
-        with_value, squared = simd.zeros(), simd.zeros()
+        product, squared = simd.zeros(), simd.zeros()
         for n in range(0, size, 16):
             point = simd.load(at + 4 * (256 * POINTS + n))
             weighted = simd.mul(point, simd.load(at + 4 * (256 * WEIGHTS + n)))
-            with_value = simd.fma(weighted, simd.load(at + 4 * n), with_value)
+            product = simd.fma(weighted, simd.load(at + 4 * n), product)
             squared = simd.fma(weighted, point, squared)
-        work.with_value[group] = simd.sum_lanes(with_value)
-        work.squared[group] = simd.sum_lanes(squared)
+        work.figures[_PRODUCT, group] = simd.sum_lanes(product)
+        work.figures[_SQUARED, group] = simd.sum_lanes(squared)
 
 
 @njit(**NJIT_OPTIONS)
-def find_suited_scales(tables: SearchTables, work: Workspace) -> None:
-    """The scale that leaves each group the least error, of those that are looked at."""
-    size = 256 // work.trial.size
-    gains = np.zeros(work.trial.size, np.float32)
-    for group in range(work.trial.size):
+def find_suited_scales(tables: SearchTables, work: Workspace, groups: int) -> np.float32:
+    """The scale that leaves each group the least error, of those that are looked at. Returns the
+    largest.
+    """
+    figures, size = work.figures, 256 // groups
+    for group in range(groups):
         largest = np.float32(0)
         for n in range(size * group, size * (group + 1)):
             largest = max(largest, abs(work.rows[VALUES, n]))
-        work.suited[group] = 0
-        work.trial[group] = _FIRST * largest / tables.levels[-1]
+        figures[_SUITED, group] = figures[_BEST, group] = 0
+        figures[_TRIAL, group] = _FIRST * largest / tables.levels[-1]
     for try_ in range(_TRIES + REFITS):
-        if try_ == _TRIES:
-            work.trial[:] = work.suited
-        for group in range(work.trial.size):
+        for group in range(groups):
+            if try_ >= _TRIES:
+                figures[_TRIAL, group] = figures[_SUITED, group]
             # Below this nothing would be left of the squares.
-            work.trial[group] = max(work.trial[group], np.float32(1e-12))
-        _try_scales(tables, work, work.indices)
-        for group in range(work.trial.size):
-            value, squared = work.with_value[group], work.squared[group]
-            if value > 0 and value * value >= gains[group] * squared:
-                gains[group] = value * value / squared
-                work.suited[group] = value / squared
-            work.trial[group] *= _STEP
+            figures[_TRIAL, group] = max(figures[_TRIAL, group], np.float32(1e-12))
+        _try_scales(tables, work, groups)
+        for group in range(groups):
+            product, squared = figures[_PRODUCT, group], figures[_SQUARED, group]
+            if product > 0 and product * product >= figures[_BEST, group] * squared:
+                figures[_BEST, group] = product * product / squared
+                figures[_SUITED, group] = product / squared
+            figures[_TRIAL, group] *= _STEP
+    largest = np.float32(0)
+    for group in range(groups):
+        largest = max(largest, figures[_SUITED, group])
+    return largest
 
 
 @njit(**NJIT_OPTIONS)
-def choose_scales(
-    tables: SearchTables, work: Workspace, unit: np.float32
-) -> tuple[np.float32, np.float32]:
-    """Fill ``scales`` and ``indices``, at a given unit: each group has the whole scale that is
-    nearest to what suits it, or the next on its other side.
-
-    Returns the sums over the superblock of (2 * scale + 1) times coordinate times value, and of the
-    square of the first two, weighted.
+def choose(
+    tables: SearchTables, work: Workspace, groups: int, unit: np.float32, keep_scales: bool
+) -> None:
+    """Choose points at a given unit, and scales unless they are kept: for each group the whole
+    scale that is nearest to what suits it, or the next on its other side.
     """
-    groups, a_group = work.trial.size, 256 // work.trial.size // tables.columns
-    places = (work.suited / unit - np.float32(1)) / np.float32(2)
-    left = np.full(groups, np.float32(3e38), np.float32)
-    sums = np.zeros((2, groups), np.float32)
-    indices = np.empty(64, np.int16)
-    tried = np.empty(groups, np.int64)
-    for try_ in range(2):
+    figures, scales = work.figures, work.scales
+    for group in range(groups):
+        figures[_BEST, group] = np.float32(3e38)
+    for try_ in range(1 if keep_scales else 2):
         for group in range(groups):
-            tried[group] = int(min(max(np.rint(places[group]), np.float32(0)), np.float32(15)))
-            if try_ == 1:
-                tried[group] += 1 if places[group] > tried[group] else -1
-                tried[group] = min(max(tried[group], 0), 15)
-            work.trial[group] = unit * np.float32(2 * tried[group] + 1)
-        _try_scales(tables, work, indices)
-        for group in range(groups):
-            multiple = np.float32(2 * tried[group] + 1)
-            value = multiple * work.with_value[group]
-            squared = multiple * multiple * work.squared[group]
-            if unit * squared - np.float32(2) * value < left[group]:
-                left[group] = unit * squared - np.float32(2) * value
-                sums[0, group], sums[1, group] = value, squared
-                work.scales[group] = tried[group]
-                for n in range(a_group * group, a_group * (group + 1)):
-                    work.indices[n] = indices[n]
-    return sums[0].sum(), sums[1].sum()
+            place = (figures[_SUITED, group] / unit - np.float32(1)) / np.float32(2)
+            scale = int(min(max(np.rint(place), np.float32(0)), np.float32(15)))
+            if keep_scales:
+                scale = scales[0, group]
+            elif try_ == 1:
+                scale = min(max(scale + 1 if place > scale else scale - 1, 0), 15)
+            scales[1, group] = scale
+        _keep_better(tables, work, groups, unit)
 
 
 @njit(**NJIT_OPTIONS)
-def fit_points(
-    tables: SearchTables, work: Workspace, unit: np.float32
-) -> tuple[np.float32, np.float32]:
-    """As `choose_scales`, with the scales as they are."""
-    for group in range(work.trial.size):
-        work.trial[group] = unit * np.float32(2 * work.scales[group] + 1)
-    _try_scales(tables, work, work.indices)
-    value, squared = np.float32(0), np.float32(0)
-    for group in range(work.trial.size):
-        multiple = np.float32(2 * work.scales[group] + 1)
-        value += multiple * work.with_value[group]
-        squared += multiple * multiple * work.squared[group]
-    return value, squared
+def _keep_better(tables: SearchTables, work: Workspace, groups: int, unit: np.float32) -> None:
+    """Try the second row of scales, and choose it where it leaves less than _BEST."""
+    figures, scales, indices = work.figures, work.scales, work.indices
+    for group in range(groups):
+        figures[_TRIAL, group] = unit * np.float32(2 * scales[1, group] + 1)
+    _try_scales(tables, work, groups)
+    a_group = 256 // tables.columns // groups
+    for group in range(groups):
+        multiple = np.float32(2 * scales[1, group] + 1)
+        product = multiple * figures[_PRODUCT, group]
+        squared = multiple * multiple * figures[_SQUARED, group]
+        left = unit * squared - np.float32(2) * product
+        if left < figures[_BEST, group]:
+            figures[_BEST, group] = left
+            figures[_BEST_PRODUCT, group], figures[_BEST_SQUARED, group] = product, squared
+            scales[0, group] = scales[1, group]
+            for n in range(a_group * group, a_group * (group + 1)):
+                indices[0, n] = indices[1, n]
+
+
+@njit(**NJIT_OPTIONS)
+def chosen_sums(work: Workspace, groups: int) -> tuple[np.float32, np.float32]:
+    """Over the superblock: (2 * scale + 1) times coordinate times value, and the square of the
+    first two, both weighted.
+    """
+    product, squared = np.float32(0), np.float32(0)
+    for group in range(groups):
+        product += work.figures[_BEST_PRODUCT, group]
+        squared += work.figures[_BEST_SQUARED, group]
+    return product, squared

@@ -18,11 +18,12 @@ from llvmlite import ir
 from numba import njit
 
 from stillhouse.kernels import simd
+from stillhouse.kernels.block_weights import WEIGHTS
 from stillhouse.kernels.compiler import NJIT_OPTIONS
 
-# Rows of a superblock's float32 workspace of 256 columns. One more follows: points are copied
-# sixteen numbers at a time, and the last ones reach into it.
-VALUES, WEIGHTS, PRODUCTS, POINTS = range(4)
+# Rows of a superblock's float32 workspace of 256 columns, after VALUES and WEIGHTS. One more
+# follows: points are copied sixteen numbers at a time, and the last ones reach into it.
+PRODUCTS, POINTS = 2, 3
 WORK_ROWS = 5
 
 # Vectors of the room for sixteen searches: weights and products of their columns, costs of levels,
@@ -170,11 +171,9 @@ def nearest_points(
                 simd.store_f32(lane + 64 * (_LANE_PRODUCTS + n), simd.load_f32(product))
             owners[waiting] = point
             waiting += 1
-            if waiting == 16:
-                _search(tables, owners, indices, room)
-                waiting = 0
-    if waiting > 0:
-        _search(tables, owners[:waiting], indices, room)
+        if waiting == 16 or (waiting > 0 and columns * (point + 1) == 256):
+            _search(tables, owners, waiting, indices, room)
+            waiting = 0
     for point in range(256 // columns):
         coordinates = simd.load(tables.points.ctypes.data + 4 * columns * indices[point])
         simd.store(at + POINTS * row_bytes + 4 * columns * point, coordinates)
@@ -193,11 +192,12 @@ def _sum_pairs(first: int, second: int, count: int, sums: int) -> None:
 def _search(
     tables: SearchTables,
     owners: npt.NDArray[np.int64],
+    count: int,
     indices: npt.NDArray[np.int16],
     room: npt.NDArray[np.float32],
 ) -> None:
-    """The points g with the least sum of g * (weight * g + product), for up to sixteen lanes of
-    weights and products, -2 * weight * number; into the ``indices`` of their owners.
+    """The points g with the least sum of g * (weight * g + product), for ``count`` of sixteen lanes
+    of weights and products, -2 * weight * number; into the ``indices`` of their owners.
     """
     columns, levels = tables.columns, tables.levels.size
     at = room.ctypes.data
@@ -232,7 +232,7 @@ def _search(
         least = _minimum(cost, least)
         simd.store(best_at + 64 * half, best)
     simd.store(at + 64 * _WHICH, which)
-    for lane in range(owners.size):
+    for lane in range(count):
         half = simd.load_i32(at + 64 * _WHICH + 4 * lane)
         best_low = simd.load_f32(best_at + 64 * half + 4 * lane)
         place = simd.load_i32(starts + 4 * half)

@@ -16,25 +16,24 @@ from numba import njit
 
 from stillhouse.encodings import i_quant_grids
 from stillhouse.kernels.block_fields import put_byte, put_float_as_half, put_half
-from stillhouse.kernels.block_weights import weigh_block
+from stillhouse.kernels.block_weights import VALUES, WEIGHTS, weigh_block
 from stillhouse.kernels.compiler import NJIT_OPTIONS
 from stillhouse.kernels.grid_scales import (
     REFITS,
     Workspace,
-    choose_scales,
+    choose,
+    chosen_sums,
     find_suited_scales,
-    fit_points,
     workspace,
 )
 from stillhouse.kernels.grid_search import (
-    VALUES,
-    WEIGHTS,
-    SearchTables,
     nearest_half,
     search_tables,
 )
 
-_XXS2, _XS2, _S2, _XXS3, _S3 = range(5)
+# The formats, as the bytes of their blocks of 256.
+_XXS2, _XS2, _S2, _XXS3, _S3 = 66, 74, 82, 98, 110
+
 _TABLES_XXS2 = search_tables(i_quant_grids.iq2_xxs)
 _TABLES_XS2 = search_tables(i_quant_grids.iq2_xs)
 _TABLES_S2 = search_tables(i_quant_grids.iq2_s)
@@ -47,66 +46,73 @@ def _take_signs(work: Workspace, even: bool) -> None:
     """Take the signs off the values. ``even``: the minus signs of eight numbers must be even in
     number, and where they are not, the number takes the wrong sign that costs least by it.
     """
-    values = work.rows[VALUES]
+    rows = work.rows
     for eight in range(32):
         bits, count, cheapest, least = 0, 0, 0, np.float32(3e38)
         for n in range(8 * eight, 8 * eight + 8):
-            if values[n] < 0:
+            if rows[VALUES, n] < 0:
                 bits |= 1 << n % 8
                 count += 1
-                values[n] = -values[n]
+                rows[VALUES, n] = -rows[VALUES, n]
             # 4 * weight * value * coordinate, and the smallest have the lowest coordinate.
-            cost = work.rows[WEIGHTS, n] * values[n]
+            cost = rows[WEIGHTS, n] * rows[VALUES, n]
             if cost < least:
                 cheapest, least = n, cost
         if even and count % 2:
             bits ^= 1 << cheapest % 8
-            values[cheapest] = -values[cheapest]
+            rows[VALUES, cheapest] = -rows[VALUES, cheapest]
         work.signs[eight] = bits
 
 
 @njit(**NJIT_OPTIONS)
-def _encode(
-    tables: SearchTables,
-    kind: int,
-    groups: int,
-    factor: float,
+def encode_grid(
     values: npt.NDArray[np.float32],
     importance: npt.NDArray[np.float32],
     blocks: npt.NDArray[np.uint8],
     first: int,
     last: int,
 ) -> None:
-    """``factor``: what a number is, over the float16, (2 * scale + 1) and the coordinate."""
-    work = workspace(groups)
+    """Every grid format: a block's length tells which. (One kernel is compiled sooner than five.)
+
+    A number is the float16, times `factor`, times (2 * scale + 1), times its coordinate.
+    """
     num_blocks = values.shape[1] // 256
-    block_bytes = blocks.shape[1] // num_blocks
-    even = kind in (_XXS2, _XS2, _XXS3)
+    kind = blocks.shape[1] // num_blocks
+    if kind == _XXS2:
+        tables, groups, factor, even = _TABLES_XXS2, 8, 0.125, True
+    elif kind == _XS2:
+        tables, groups, factor, even = _TABLES_XS2, 16, 0.125, True
+    elif kind == _S2:
+        tables, groups, factor, even = _TABLES_S2, 16, 0.125, False
+    elif kind == _XXS3:
+        tables, groups, factor, even = _TABLES_XXS3, 8, 0.25, True
+    else:
+        tables, groups, factor, even = _TABLES_S3, 8, 1.0, False
+    work = workspace(groups)
     for row in range(first, last):
         for block in range(num_blocks):
-            out = blocks[row, block * block_bytes : (block + 1) * block_bytes]
-            out[:] = 0
-            here = slice(256 * block, 256 * block + 256)
-            unit = weigh_block(
-                values[row, here], importance[here], work.rows[VALUES], work.rows[WEIGHTS]
-            )
+            out = blocks.ctypes.data + row * blocks.shape[1] + block * kind
+            for n in range(kind):
+                put_byte(out + n, 0)
+            unit = weigh_block(values, importance, row, 256 * block, 256, work.rows)
             if unit == 0:
                 continue
             _take_signs(work, even)
-            find_suited_scales(tables, work)
             # What a coordinate of 1 at the multiple 1 stands for is the half times `step`, in
             # numbers that are divided by the block's unit.
             step = factor / unit
-            half = nearest_half(work.suited.max() / 31 / step)
-            value, squared = choose_scales(tables, work, np.float32(half * step))
-            for _ in range(REFITS):
-                if value > 0:
-                    half = nearest_half(value / squared / step)
-                    value, squared = fit_points(tables, work, np.float32(half * step))
+            largest = find_suited_scales(tables, work, groups)
+            half = nearest_half(largest / 31 / step)
+            product, squared = np.float32(0), np.float32(0)
+            for round_ in range(1 + REFITS):
+                if product > 0:
+                    half = nearest_half(product / squared / step)
+                choose(tables, work, groups, np.float32(half * step), round_ > 0)
+                product, squared = chosen_sums(work, groups)
             # A subnormal half may be so far off that nothing is better: zero bytes mean zeros.
-            if half * step * squared < 2 * value:
-                put_float_as_half(out.ctypes.data, np.float32(half))
-                _put_fields(kind, out.ctypes.data, work.indices, work.signs, work.scales)
+            if half * step * squared < 2 * product:
+                put_float_as_half(out, half)
+                _put_fields(kind, out, work.indices[0], work.signs, work.scales[0])
 
 
 @njit(**NJIT_OPTIONS)
@@ -158,58 +164,3 @@ def _put_fields(
                 put_byte(out + 66 + chunk, high)
                 for n in range(4):
                     put_byte(out + 74 + 4 * chunk + n, signs[4 * chunk + n])
-
-
-@njit(**NJIT_OPTIONS)
-def encode_iq2_xxs(
-    values: npt.NDArray[np.float32],
-    importance: npt.NDArray[np.float32],
-    blocks: npt.NDArray[np.uint8],
-    first: int,
-    last: int,
-) -> None:
-    _encode(_TABLES_XXS2, _XXS2, 8, 0.125, values, importance, blocks, first, last)
-
-
-@njit(**NJIT_OPTIONS)
-def encode_iq2_xs(
-    values: npt.NDArray[np.float32],
-    importance: npt.NDArray[np.float32],
-    blocks: npt.NDArray[np.uint8],
-    first: int,
-    last: int,
-) -> None:
-    _encode(_TABLES_XS2, _XS2, 16, 0.125, values, importance, blocks, first, last)
-
-
-@njit(**NJIT_OPTIONS)
-def encode_iq2_s(
-    values: npt.NDArray[np.float32],
-    importance: npt.NDArray[np.float32],
-    blocks: npt.NDArray[np.uint8],
-    first: int,
-    last: int,
-) -> None:
-    _encode(_TABLES_S2, _S2, 16, 0.125, values, importance, blocks, first, last)
-
-
-@njit(**NJIT_OPTIONS)
-def encode_iq3_xxs(
-    values: npt.NDArray[np.float32],
-    importance: npt.NDArray[np.float32],
-    blocks: npt.NDArray[np.uint8],
-    first: int,
-    last: int,
-) -> None:
-    _encode(_TABLES_XXS3, _XXS3, 8, 0.25, values, importance, blocks, first, last)
-
-
-@njit(**NJIT_OPTIONS)
-def encode_iq3_s(
-    values: npt.NDArray[np.float32],
-    importance: npt.NDArray[np.float32],
-    blocks: npt.NDArray[np.uint8],
-    first: int,
-    last: int,
-) -> None:
-    _encode(_TABLES_S3, _S3, 8, 1.0, values, importance, blocks, first, last)

@@ -23,7 +23,7 @@ from numba import njit
 from stillhouse.encodings.i_quants import IQ4_VALUES
 from stillhouse.kernels import simd
 from stillhouse.kernels.block_fields import put_byte, put_float_as_half, put_half
-from stillhouse.kernels.block_weights import weigh_block
+from stillhouse.kernels.block_weights import VALUES, weigh_block
 from stillhouse.kernels.compiler import NJIT_OPTIONS
 from stillhouse.kernels.grid_search import nearest_half
 
@@ -32,9 +32,6 @@ _TRIES = 10
 _FIRST, _STEP = np.float32(0.82), np.float32(1.05)
 _REFITS = 2
 _LOWEST, _HIGHEST = np.float32(IQ4_VALUES[0]), np.float32(IQ4_VALUES[-1])
-
-# Rows of a workspace of 256 columns.
-_VALUES, _WEIGHTS = 0, 1
 
 
 def _by_nearest(builder: Any, v: Any, element: Any, results: Sequence[float]) -> Any:
@@ -79,8 +76,8 @@ def _suited_scale(work: npt.NDArray[np.float32], first: int) -> np.float32:
     """The scale that leaves 32 numbers the least error, of those that were looked at."""
     extreme = np.float32(0)
     for n in range(first, first + 32):
-        if abs(work[_VALUES, n]) > abs(extreme):
-            extreme = work[_VALUES, n]
+        if abs(work[VALUES, n]) > abs(extreme):
+            extreme = work[VALUES, n]
     # Below this nothing would be left of the squares.
     if abs(extreme) < np.float32(1e-12):
         return np.float32(0)
@@ -122,10 +119,10 @@ def encode_iq4_nl(
     numbers = work.ctypes.data
     for row in range(first, last):
         for block in range(values.shape[1] // 32):
-            out = blocks[row, 18 * block : 18 * block + 18]
-            out[:] = 0
-            here = slice(32 * block, 32 * block + 32)
-            unit = weigh_block(values[row, here], importance[here], work[_VALUES], work[_WEIGHTS])
+            out = blocks.ctypes.data + row * blocks.shape[1] + 18 * block
+            for n in range(18):
+                put_byte(out + n, 0)
+            unit = weigh_block(values, importance, row, 32 * block, 32, work)
             if unit == 0:
                 continue
             half = nearest_half(_suited_scale(work, 0) * unit)
@@ -137,8 +134,8 @@ def encode_iq4_nl(
                 product, squared = _search(numbers, numbers + 128, scale)
             # A subnormal half may be so far off that nothing is better: zero bytes mean zeros.
             if scale * squared * scale < 2 * product * scale:
-                put_float_as_half(out.ctypes.data, half)
-                _put_codes(numbers, scale, out.ctypes.data + 2)
+                put_float_as_half(out, half)
+                _put_codes(numbers, scale, out + 2)
 
 
 @njit(**NJIT_OPTIONS)
@@ -186,10 +183,10 @@ def encode_iq4_xs(
     multiples = np.zeros(8, np.int64)
     for row in range(first, last):
         for block in range(values.shape[1] // 256):
-            out = blocks[row, 136 * block : 136 * block + 136]
-            out[:] = 0
-            here = slice(256 * block, 256 * block + 256)
-            unit = weigh_block(values[row, here], importance[here], work[_VALUES], work[_WEIGHTS])
+            out = blocks.ctypes.data + row * blocks.shape[1] + 136 * block
+            for n in range(136):
+                put_byte(out + n, 0)
+            unit = weigh_block(values, importance, row, 256 * block, 256, work)
             if unit == 0:
                 continue
             largest = np.float32(0)
@@ -208,7 +205,7 @@ def encode_iq4_xs(
             # A subnormal half may be so far off that no multiple but 0 is any good.
             if squared == 0:
                 continue
-            _put_superblock(work, multiples, half, np.float32(half / unit), out.ctypes.data)
+            _put_superblock(work, multiples, half, np.float32(half / unit), out)
 
 
 @njit(**NJIT_OPTIONS)

@@ -23,13 +23,7 @@ from stillhouse.kernels.quantize_floats import (
     encode_f32,
     measure_largest,
 )
-from stillhouse.kernels.quantize_grids import (
-    encode_iq2_s,
-    encode_iq2_xs,
-    encode_iq2_xxs,
-    encode_iq3_s,
-    encode_iq3_xxs,
-)
+from stillhouse.kernels.quantize_grids import encode_grid
 from stillhouse.kernels.quantize_iq4 import encode_iq4_nl, encode_iq4_xs
 from stillhouse.kernels.quantize_k_quants import (
     encode_q2_k,
@@ -72,11 +66,11 @@ _KERNELS: dict[str, Any] = {
     "Q4_K": encode_q4_k,
     "Q5_K": encode_q5_k,
     "Q6_K": encode_q6_k,
-    "IQ2_XXS": encode_iq2_xxs,
-    "IQ2_XS": encode_iq2_xs,
-    "IQ2_S": encode_iq2_s,
-    "IQ3_XXS": encode_iq3_xxs,
-    "IQ3_S": encode_iq3_s,
+    "IQ2_XXS": encode_grid,
+    "IQ2_XS": encode_grid,
+    "IQ2_S": encode_grid,
+    "IQ3_XXS": encode_grid,
+    "IQ3_S": encode_grid,
     "IQ4_NL": encode_iq4_nl,
     "IQ4_XS": encode_iq4_xs,
 }
