@@ -61,3 +61,36 @@ class QuantizeBar:
 
     def wrote(self, num_bytes: int) -> None:
         self._bar.advance(self._task, num_bytes)
+
+
+class MeasuringBar:
+    """Matrices that are measured for the dynamic recipe; a context manager."""
+
+    def __init__(self) -> None:
+        from rich import progress
+        from rich.console import Console
+
+        self._bar = progress.Progress(
+            progress.TextColumn("measuring errors"),
+            progress.BarColumn(bar_width=None),
+            progress.MofNCompleteColumn(),
+            progress.TimeRemainingColumn(compact=True),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._task = self._bar.add_task("", total=None)
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def at(self, done: int, total: int) -> None:
+        self._bar.update(self._task, completed=done, total=total)

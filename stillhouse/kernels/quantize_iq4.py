@@ -27,10 +27,10 @@ from stillhouse.kernels.block_weights import weigh_block
 from stillhouse.kernels.compiler import NJIT_OPTIONS
 from stillhouse.kernels.grid_search import nearest_half
 
+# Scales tried for each end, from this part of the one that makes the largest number that end.
 _TRIES = 10
 _FIRST, _STEP = np.float32(0.82), np.float32(1.05)
 _REFITS = 2
-_ROUNDS = 3
 _LOWEST, _HIGHEST = np.float32(IQ4_VALUES[0]), np.float32(IQ4_VALUES[-1])
 
 # Rows of a workspace of 256 columns.
@@ -129,18 +129,16 @@ def encode_iq4_nl(
             if unit == 0:
                 continue
             half = nearest_half(_suited_scale(work, 0) * unit)
-            for _ in range(_ROUNDS):
-                product, squared = _search(numbers, numbers + 128, np.float32(half / unit))
-                fitted = nearest_half(product / squared * unit)
-                if fitted == half:
-                    break
-                half = fitted
-            scale = half / unit
-            product, squared = _search(numbers, numbers + 128, np.float32(scale))
+            scale = np.float32(half / unit)
+            product, squared = _search(numbers, numbers + 128, scale)
+            for _ in range(_REFITS):
+                half = nearest_half(product / squared * unit)
+                scale = np.float32(half / unit)
+                product, squared = _search(numbers, numbers + 128, scale)
             # A subnormal half may be so far off that nothing is better: zero bytes mean zeros.
             if scale * squared * scale < 2 * product * scale:
                 put_float_as_half(out.ctypes.data, half)
-                _put_codes(numbers, np.float32(scale), out.ctypes.data + 2)
+                _put_codes(numbers, scale, out.ctypes.data + 2)
 
 
 @njit(**NJIT_OPTIONS)
@@ -200,19 +198,16 @@ def encode_iq4_xs(
                 if abs(suited[group]) > abs(largest):
                     largest = suited[group]
             half = nearest_half(largest / -32 * unit)
-            for _ in range(_ROUNDS):
-                product, squared = _choose_multiples(
-                    work, suited, multiples, np.float32(half / unit)
-                )
-                if squared == 0:
-                    break
-                fitted = nearest_half(product / squared * unit)
-                if fitted == half:
-                    break
-                half = fitted
+            product, squared = _choose_multiples(work, suited, multiples, np.float32(half / unit))
+            for _ in range(_REFITS):
+                if squared > 0:
+                    half = nearest_half(product / squared * unit)
+                    product, squared = _choose_multiples(
+                        work, suited, multiples, np.float32(half / unit)
+                    )
+            # A subnormal half may be so far off that no multiple but 0 is any good.
             if squared == 0:
                 continue
-            product, squared = _choose_multiples(work, suited, multiples, np.float32(half / unit))
             _put_superblock(work, multiples, half, np.float32(half / unit), out.ctypes.data)
 
 

@@ -28,11 +28,10 @@ from stillhouse.kernels.quantize_search import (
 
 Values, Blocks = npt.NDArray[np.float32], npt.NDArray[np.uint8]
 
-# Scratch: three buffers of float32 (32, 16), then vectors of 64 bytes.
+# Scratch: three buffers of float32 (32, 16), then vectors of 64 bytes, then addresses.
 _X, _W, _Y = 0, 2048, 4096
 _D, _DMIN, _SCALES, _MINIMUMS, _INVERSES, _SHIFTS = (6144 + 64 * n for n in range(6))
-_ADDRESSES, _COLUMNS = 6656, 6784
-_SCRATCH_BYTES = 6912
+_ADDRESSES, _SCRATCH_BYTES = 6656, 6784
 
 
 @njit(inline="always", **NJIT_OPTIONS)
@@ -44,14 +43,15 @@ def _gather_blocks(
     """
     n = 256 // width
     for lane in range(16):
-        number = min(block + lane // width, blocks - 1)
-        group = lane % width * n
+        number, group = min(block + lane // width, blocks - 1), lane % width * n
         simd.store_i64(at + _ADDRESSES + 8 * lane, values + 4 * (256 * number + group))
-        column = 256 * (number % blocks_per_row) + group
-        simd.store_i64(at + _COLUMNS + 8 * lane, importance + 4 * column)
     gather(at + _ADDRESSES, n, at + _X)
     if importance != 0:
-        gather(at + _COLUMNS, n, at + _W)
+        for lane in range(16):
+            number, group = min(block + lane // width, blocks - 1), lane % width * n
+            column = 256 * (number % blocks_per_row) + group
+            simd.store_i64(at + _ADDRESSES + 8 * lane, importance + 4 * column)
+        gather(at + _ADDRESSES, n, at + _W)
     else:
         weigh_by_size(at + _X, n, width, at + _W)
 

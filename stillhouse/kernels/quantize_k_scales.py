@@ -12,6 +12,7 @@ from numba import njit
 from stillhouse.kernels import simd, simd_lanes
 from stillhouse.kernels.compiler import NJIT_OPTIONS
 from stillhouse.kernels.quantize_search import (
+    WORTH,
     F,
     affine_error,
     affine_sums,
@@ -24,10 +25,34 @@ from stillhouse.kernels.quantize_search import (
     times,
 )
 
+_SMALLEST_HALF = F(2**-24)
+
+
+@njit(inline="always", **NJIT_OPTIONS)
+def _unit_of(peak: Any, levels: int) -> Any:
+    """The float16 whose ``levels``-fold is the peak, or a little more where float16 is coarse: a
+    unit too small could not reach the largest scale.
+    """
+    unit = half_of(times(peak, F(1) / F(levels)))
+    short = simd_lanes.where_greater(
+        simd.magnitude(peak), times(simd.magnitude(unit), F(1.01) * F(abs(levels))),
+        simd.splat_f32(_SMALLEST_HALF), simd.zeros(),
+    )  # fmt: skip
+    negative = simd.sub(unit, short)
+    return simd_lanes.where_greater(
+        simd.zeros(), times(peak, F(levels)), negative, simd.add(unit, short)
+    )
+
 
 @njit(inline="always", **NJIT_OPTIONS)
 def _code(value: Any, unit: Any, lowest: int, highest: int) -> Any:
     return clamped(simd.mul(value, inverse_of(unit)), lowest, highest)
+
+
+@njit(inline="always", **NJIT_OPTIONS)
+def _excess(d: Any, above: Any, below: Any) -> Any:
+    """d^2 * below - 2 d * above: the error of a scale, less what does not depend on it."""
+    return simd.mul(d, simd.sub(simd.mul(d, below), simd.add(above, above)))
 
 
 @njit(**NJIT_OPTIONS)
@@ -43,25 +68,28 @@ def nest_symmetric(
     high = max_of(scale, 16)
     low = max_of(simd.sub(simd.zeros(), scale), 16)
     peak = simd_lanes.where_greater(high, low, high, simd.sub(simd.zeros(), low))
-    d = half_of(times(peak, F(-1) / F(scale_levels)))
+    d = _unit_of(peak, -scale_levels)
     codes = _code(scale, d, -scale_levels, scale_levels - 1)
     for _ in range(rounds):
         best, around = simd.splat_f32(F(3e38)), codes
         best_xq, best_qq = simd.zeros(), simd.zeros()
-        for k in range(-reach, reach + 1):
+        for number in range(2 * reach + 1):  # k = 0, 1, -1, 2, -2
+            k = (number + 1) // 2 if number & 1 else -(number // 2)
             tried = simd.add(around, simd.splat_f32(F(k)))
             tried = clamped(tried, -scale_levels, scale_levels - 1)
             product = simd.mul(d, tried)
             xq, qq = symmetric_sums(x, w, n, levels, inverse_of(product))
             error = simd.mul(product, simd.sub(simd.mul(product, qq), simd.add(xq, xq)))
-            codes = simd_lanes.where_greater(best, error, tried, codes)
-            best_xq = simd_lanes.where_greater(best, error, xq, best_xq)
-            best_qq = simd_lanes.where_greater(best, error, qq, best_qq)
-            best = simd_lanes.minimum(best, error)
+            threshold = times(best, WORTH)
+            codes = simd_lanes.where_greater(threshold, error, tried, codes)
+            best_xq = simd_lanes.where_greater(threshold, error, xq, best_xq)
+            best_qq = simd_lanes.where_greater(threshold, error, qq, best_qq)
+            best = simd_lanes.where_greater(threshold, error, error, best)
         above = sum_of(simd.mul(codes, best_xq), 16)
         below = sum_of(simd.mul(simd.mul(codes, codes), best_qq), 16)
         fitted = half_of(simd_lanes.ratio(above, below))
-        d = simd_lanes.where_greater(below, simd.zeros(), fitted, d)
+        worse = _excess(fitted, above, below)
+        d = simd_lanes.where_greater(_excess(d, above, below), worse, fitted, d)
     return d, codes
 
 
@@ -82,14 +110,15 @@ def nest_affine(
         sw = simd.add(sw, weight)
         sx = simd.fma(weight, simd.load(x + 64 * k), sx)
     moments = (sw, sx)
-    d = half_of(times(max_of(scale, width), F(1) / F(scale_levels)))
-    dmin = half_of(times(max_of(minimum, width), F(1) / F(scale_levels)))
+    d = _unit_of(max_of(scale, width), scale_levels)
+    dmin = _unit_of(max_of(minimum, width), scale_levels)
     codes = _code(scale, d, 0, scale_levels)
     minimums = _code(minimum, dmin, 0, scale_levels)
     for _ in range(rounds):
         best, around, mins_around = simd.splat_f32(F(3e38)), codes, minimums
         best_sq, best_qq, best_qx = simd.zeros(), simd.zeros(), simd.zeros()
-        for k in range(-reach, reach + 1):
+        for number in range(2 * reach + 1):  # k = 0, 1, -1, 2, -2
+            k = (number + 1) // 2 if number & 1 else -(number // 2)
             tried = clamped(simd.add(around, simd.splat_f32(F(k))), 0, scale_levels)
             product = simd.mul(d, tried)
             inverse = inverse_of(product)
@@ -101,12 +130,13 @@ def nest_affine(
             error = affine_error(
                 sums, moments, product, simd.sub(simd.zeros(), simd.mul(dmin, mins))
             )
-            codes = simd_lanes.where_greater(best, error, tried, codes)
-            minimums = simd_lanes.where_greater(best, error, mins, minimums)
-            best_sq = simd_lanes.where_greater(best, error, sq, best_sq)
-            best_qq = simd_lanes.where_greater(best, error, qq, best_qq)
-            best_qx = simd_lanes.where_greater(best, error, qx, best_qx)
-            best = simd_lanes.minimum(best, error)
+            threshold = times(best, WORTH)
+            codes = simd_lanes.where_greater(threshold, error, tried, codes)
+            minimums = simd_lanes.where_greater(threshold, error, mins, minimums)
+            best_sq = simd_lanes.where_greater(threshold, error, sq, best_sq)
+            best_qq = simd_lanes.where_greater(threshold, error, qq, best_qq)
+            best_qx = simd_lanes.where_greater(threshold, error, qx, best_qx)
+            best = simd_lanes.where_greater(threshold, error, error, best)
         # d * a - dmin * b = p,  d * b - dmin * c = r
         a = sum_of(simd.mul(simd.mul(codes, codes), best_qq), width)
         b = sum_of(simd.mul(simd.mul(codes, minimums), best_sq), width)
@@ -120,7 +150,15 @@ def nest_affine(
         alone = simd_lanes.ratio(p, a)
         new_d = simd_lanes.where_greater(determinant, sane, new_d, alone)
         new_dmin = simd_lanes.where_greater(determinant, sane, new_dmin, dmin)
-        usable = simd_lanes.minimum(new_d, new_dmin)
-        d = simd_lanes.where_greater(usable, simd.zeros(), half_of(new_d), d)
-        dmin = simd_lanes.where_greater(usable, simd.zeros(), half_of(new_dmin), dmin)
+        new_d, new_dmin = half_of(new_d), half_of(new_dmin)
+        # The error less what depends on neither: _excess of each, and a term of both.
+        before = simd.add(_excess(d, p, a), _excess(dmin, simd.sub(simd.zeros(), r), c))
+        before = simd.sub(before, simd.mul(simd.mul(d, dmin), simd.add(b, b)))
+        after = simd.add(_excess(new_d, p, a), _excess(new_dmin, simd.sub(simd.zeros(), r), c))
+        after = simd.sub(after, simd.mul(simd.mul(new_d, new_dmin), simd.add(b, b)))
+        after = simd_lanes.where_greater(
+            simd.zeros(), simd_lanes.minimum(new_d, new_dmin), simd.splat_f32(F(3e38)), after
+        )
+        d = simd_lanes.where_greater(before, after, new_d, d)
+        dmin = simd_lanes.where_greater(before, after, new_dmin, dmin)
     return d, dmin, codes, minimums

@@ -2,7 +2,8 @@
 
 Layouts: ggml-common.h, structs block_q4_0 to block_q8_0; see encodings/legacy.py. Q8_0 takes the
 scale that makes the largest number 127. The others search (``quantize_search``), sixteen blocks at
-once.
+once, and longer where importance is known: without it ggml rounds to the plain scale, and a short
+search costs no more time than that.
 """
 
 from __future__ import annotations
@@ -28,11 +29,10 @@ from stillhouse.kernels.quantize_search import (
 
 Values, Blocks = npt.NDArray[np.float32], npt.NDArray[np.uint8]
 
-# Scratch: three buffers of float32 (32, 16), then vectors of 64 bytes, then two of addresses.
+# Scratch: three buffers of float32 (32, 16), then vectors of 64 bytes, then addresses.
 _X, _W, _Y = 0, 2048, 4096
 _SCALES, _MINIMUMS, _INVERSES, _SHIFTS = (6144 + 64 * n for n in range(4))
-_ADDRESSES, _COLUMNS = 6400, 6528
-_SCRATCH_BYTES = 6656
+_ADDRESSES, _SCRATCH_BYTES = 6400, 6528
 
 
 @njit(**NJIT_OPTIONS)
@@ -64,10 +64,12 @@ def _gather_blocks(
     for lane in range(16):
         number = min(block + lane, blocks - 1)
         simd.store_i64(at + _ADDRESSES + 8 * lane, values + 128 * number)
-        simd.store_i64(at + _COLUMNS + 8 * lane, importance + 128 * (number % blocks_per_row))
     gather(at + _ADDRESSES, 32, at + _X)
     if importance != 0:
-        gather(at + _COLUMNS, 32, at + _W)
+        for lane in range(16):
+            number = min(block + lane, blocks - 1)
+            simd.store_i64(at + _ADDRESSES + 8 * lane, importance + 128 * (number % blocks_per_row))
+        gather(at + _ADDRESSES, 32, at + _W)
     else:
         weigh_by_size(at + _X, 32, 1, at + _W)
 
@@ -130,7 +132,10 @@ def encode_q4_0(values: Values, importance: Values, blocks: Blocks, first: int, 
     at = scratch.ctypes.data
     for block in range(0, total, 16):
         _gather_blocks(source, weights, block, total, per_row, at)
-        _symmetric_scales(at, 8, 4, 0.3, True)
+        if weights:
+            _symmetric_scales(at, 8, 6, 0.3, True)
+        else:
+            _symmetric_scales(at, 8, 4, 0.4, False)
         for lane in range(min(16, total - block)):
             x, out = source + 128 * (block + lane), target + 18 * (block + lane)
             put_float_as_half(out, simd.load_f32(at + _SCALES + 4 * lane))
@@ -149,7 +154,10 @@ def encode_q5_0(values: Values, importance: Values, blocks: Blocks, first: int, 
     at = scratch.ctypes.data
     for block in range(0, total, 16):
         _gather_blocks(source, weights, block, total, per_row, at)
-        _symmetric_scales(at, 16, 6, 0.5, False)
+        if weights:
+            _symmetric_scales(at, 16, 8, 0.45, True)
+        else:
+            _symmetric_scales(at, 16, 4, 0.6, False)
         for lane in range(min(16, total - block)):
             x, out = source + 128 * (block + lane), target + 22 * (block + lane)
             put_float_as_half(out, simd.load_f32(at + _SCALES + 4 * lane))
@@ -168,7 +176,10 @@ def encode_q4_1(values: Values, importance: Values, blocks: Blocks, first: int, 
     at = scratch.ctypes.data
     for block in range(0, total, 16):
         _gather_blocks(source, weights, block, total, per_row, at)
-        _affine_scales(at, 15, 6, -0.5, 0.3, 0)
+        if weights:
+            _affine_scales(at, 15, 12, -1.5, 0.3, 2)
+        else:
+            _affine_scales(at, 15, 3, -1.2, 0.6, 0)
         for lane in range(min(16, total - block)):
             x, out = source + 128 * (block + lane), target + 20 * (block + lane)
             put_float_as_half(out, simd.load_f32(at + _SCALES + 4 * lane))
@@ -188,7 +199,10 @@ def encode_q5_1(values: Values, importance: Values, blocks: Blocks, first: int, 
     at = scratch.ctypes.data
     for block in range(0, total, 16):
         _gather_blocks(source, weights, block, total, per_row, at)
-        _affine_scales(at, 31, 8, -2.0, 0.6, 0)
+        if weights:
+            _affine_scales(at, 31, 16, -3.0, 0.35, 2)
+        else:
+            _affine_scales(at, 31, 6, -2.0, 0.8, 0)
         for lane in range(min(16, total - block)):
             x, out = source + 128 * (block + lane), target + 24 * (block + lane)
             put_float_as_half(out, simd.load_f32(at + _SCALES + 4 * lane))

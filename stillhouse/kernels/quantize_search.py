@@ -20,6 +20,9 @@ from stillhouse.kernels import simd, simd_lanes
 from stillhouse.kernels.compiler import NJIT_OPTIONS
 
 F = np.float32
+# What is better by less than this share is as good: sums of float32 cannot tell, and among equal
+# scales the first, the same in all groups, is the easiest to round.
+WORTH = F(1 + 5e-7)
 _LARGEST_HALF = F(65504)
 
 
@@ -71,19 +74,18 @@ def gather(addresses: int, n: int, target: int) -> None:
 
 @njit(**NJIT_OPTIONS)
 def weigh_by_size(x: int, n: int, width: int, w: int) -> None:
-    """Weights where nothing is known of the columns: sqrt(2 mean(x^2) + x^2).
+    """Weights where nothing is known of the columns: |x| + 2 sqrt(mean(x^2)).
 
-    Large numbers weigh more, as an error is worse where much depends on it; the mean is of the
-    ``width`` groups of a block.
+    Large numbers weigh a little more, as an error is worse where much depends on it; the mean is of
+    the ``width`` groups of a block.
     """
     total = simd.zeros()
     for k in range(n):
         value = simd.load(x + 64 * k)
         total = simd.fma(value, value, total)
-    mean = times(sum_of(total, width), F(2) / F(n * width))
+    base = simd_lanes.sqrt(times(sum_of(total, width), F(4) / F(n * width)))
     for k in range(n):
-        value = simd.load(x + 64 * k)
-        simd.store(w + 64 * k, simd_lanes.sqrt(simd.fma(value, value, mean)))
+        simd.store(w + 64 * k, simd.add(simd.magnitude(simd.load(x + 64 * k)), base))
 
 
 # ---- symmetric: x = scale * q, q from -levels to levels - 1 ----
@@ -95,7 +97,9 @@ def symmetric_sums(x: int, w: int, n: int, levels: int, inverse: Any) -> Any:
     xq, qq = simd.zeros(), simd.zeros()
     for k in range(n):
         value = simd.load(x + 64 * k)
-        q = clamped(simd.mul(value, inverse), -levels, levels - 1)
+        q = simd_lanes.rounded_product(value, inverse)
+        q = simd.maximum(q, simd.splat_f32(F(-levels)))
+        q = simd_lanes.minimum(q, simd.splat_f32(F(levels - 1)))
         wq = simd.mul(simd.load(w + 64 * k), q)
         xq = simd.fma(wq, value, xq)
         qq = simd.fma(wq, q, qq)
@@ -119,9 +123,10 @@ def search_symmetric(
     peak = simd_lanes.where_greater(highest, below, highest, lowest)
     unit = inverse_of(peak)
     scale = times(peak, F(-1) / F(levels))
-    best = simd.splat_f32(F(-1))
+    best = simd.zeros()
     for direction in range(2 if both_signs else 1):
-        for k in range(-tries, tries + 1):
+        for number in range(2 * tries + 1):  # k = 0, 1, -1, 2, -2
+            k = (number + 1) // 2 if number & 1 else -(number // 2)
             aim = F(-levels) - F(step) * F(k)
             if direction == 1:
                 aim = F(levels - 1) + F(step) * F(k)
@@ -129,9 +134,10 @@ def search_symmetric(
             xq, qq = symmetric_sums(x, w, n, levels, inverse)
             fitted = simd_lanes.ratio(xq, qq)
             gain = simd.mul(fitted, xq)
-            scale = simd_lanes.where_greater(gain, best, fitted, scale)
-            best = simd.maximum(gain, best)
-    return simd_lanes.where_greater(best, simd.zeros(), scale, times(peak, F(-1) / F(levels)))
+            threshold = times(best, WORTH)
+            scale = simd_lanes.where_greater(gain, threshold, fitted, scale)
+            best = simd_lanes.where_greater(gain, threshold, gain, best)
+    return scale
 
 
 # ---- affine: x = scale * q - minimum, q from 0 to levels ----
@@ -146,6 +152,21 @@ def affine_sums(y: int, w: int, n: int, levels: int, inverse: Any, shift: Any) -
     for k in range(n):
         value = simd.load(y + 64 * k)
         q = clamped(simd.fma(value, inverse, shift), 0, levels)
+        wq = simd.mul(simd.load(w + 64 * k), q)
+        sq = simd.add(sq, wq)
+        qq = simd.fma(wq, q, qq)
+        qy = simd.fma(wq, value, qy)
+    return sq, qq, qy
+
+
+@njit(inline="always", **NJIT_OPTIONS)
+def sums_from_zero(y: int, w: int, n: int, levels: int, inverse: Any) -> Any:
+    """As `affine_sums` with a shift of 0, for numbers that are not negative: fewer operations."""
+    sq, qq, qy = simd.zeros(), simd.zeros(), simd.zeros()
+    for k in range(n):
+        value = simd.load(y + 64 * k)
+        q = simd_lanes.rounded_product(value, inverse)
+        q = simd_lanes.minimum(q, simd.splat_f32(F(levels)))
         wq = simd.mul(simd.load(w + 64 * k), q)
         sq = simd.add(sq, wq)
         qq = simd.fma(wq, q, qq)
@@ -190,8 +211,9 @@ def search_affine(
 ) -> Any:  # fmt: skip
     """Scales and minimums of sixteen groups; a minimum is not negative where ``bounded``.
 
-    Tries the scales that put the largest number at code levels + start + k * step, counted from the
-    smallest, for k below ``tries``; then rounds and solves again from the best, ``rounds`` times.
+    Tries the scales that put the largest number at code levels, and at levels + start + k * step,
+    counted from the smallest, for k below ``tries``; then rounds and solves again from the best,
+    ``rounds`` times.
     ``y`` is a scratch buffer for the numbers less the smallest.
     """
     highest = lowest = simd.load(x)
@@ -214,21 +236,26 @@ def search_affine(
     unit = inverse_of(extent)
     scale, offset = times(extent, F(1) / F(levels)), simd.zeros()
     best = simd.splat_f32(F(3e38))
-    for k in range(tries):
-        inverse = times(unit, F(levels) + F(start) + F(step) * F(k))
-        sums = affine_sums(y, w, n, levels, inverse, simd.zeros())
+    for k in range(-1, tries):
+        aim = F(levels)
+        if k >= 0:
+            aim += F(start) + F(step) * F(k)
+        inverse = times(unit, aim)
+        sums = sums_from_zero(y, w, n, levels, inverse)
         s, c = affine_solution(sums, moments, limit)
         error = affine_error(sums, moments, s, c)
-        scale = simd_lanes.where_greater(best, error, s, scale)
-        offset = simd_lanes.where_greater(best, error, c, offset)
-        best = simd_lanes.minimum(best, error)
+        threshold = times(best, WORTH)
+        scale = simd_lanes.where_greater(threshold, error, s, scale)
+        offset = simd_lanes.where_greater(threshold, error, c, offset)
+        best = simd_lanes.where_greater(threshold, error, error, best)
     for _ in range(rounds):
         inverse = inverse_of(scale)
         shift = simd.sub(simd.zeros(), simd.mul(offset, inverse))
         sums = affine_sums(y, w, n, levels, inverse, shift)
         s, c = affine_solution(sums, moments, limit)
         error = affine_error(sums, moments, s, c)
-        scale = simd_lanes.where_greater(best, error, s, scale)
-        offset = simd_lanes.where_greater(best, error, c, offset)
-        best = simd_lanes.minimum(best, error)
+        threshold = times(best, WORTH)
+        scale = simd_lanes.where_greater(threshold, error, s, scale)
+        offset = simd_lanes.where_greater(threshold, error, c, offset)
+        best = simd_lanes.where_greater(threshold, error, error, best)
     return scale, simd.sub(simd.zeros(), simd.add(offset, lowest))

@@ -35,6 +35,11 @@ def minimum(builder: Any, x: Any, y: Any) -> Any:
     return builder.select(builder.fcmp_ordered("<", x, y), x, y)
 
 
+@operation("vv>v")
+def maximum_i32(builder: Any, x: Any, y: Any) -> Any:
+    return builder.select(builder.icmp_signed(">", x, y), x, y)
+
+
 @operation("vvvv>v")
 def where_greater(builder: Any, a: Any, b: Any, x: Any, y: Any) -> Any:
     """``x`` in lanes where a > b, else ``y``."""
@@ -61,6 +66,14 @@ def rounded(builder: Any, v: Any) -> Any:
     """The nearest whole number as a float, ties to even, for |v| < 2^22."""
     (x,) = _floats(builder, v)
     return builder.fsub(builder.fadd(x, _splat(12582912.0)), _splat(12582912.0))
+
+
+@operation("vv>v")
+def rounded_product(builder: Any, x: Any, y: Any) -> Any:
+    """The whole number nearest to x * y, ties to even, for |x * y| < 2^22: in one step less."""
+    function = declare(builder, "llvm.fma.v16f32", _FLOATS, [_FLOATS] * 3)
+    shifted = builder.call(function, [*_floats(builder, x, y), _splat(12582912.0)])
+    return builder.fsub(shifted, _splat(12582912.0))
 
 
 @operation("v>v")

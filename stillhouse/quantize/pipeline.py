@@ -26,7 +26,6 @@ from stillhouse.units import format_bytes
 _CHUNK = 1 << 24
 _DECODED_TOGETHER = 1 << 18  # by one thread, so that temporaries stay in the cache
 _SAVED_EVERY_BYTES = 64 << 20
-_LARGEST_F16 = 65504.0
 
 
 class QuantizeProgress(Protocol):
@@ -182,8 +181,6 @@ def _encoded(
             yield tensor.raw_rows(first, last)
         else:
             rows = decoded(tensor, first, last, pool)
-            if encoding.name == "F16":
-                _check_range(rows, tensor.name)
             yield encode_rows(encoding.name, rows, importance, threads=threads, name=tensor.name)
         tensor.release()
 
@@ -191,14 +188,6 @@ def _encoded(
 def _check_finite(rows: NDArray[np.float32], name: str) -> None:
     if not np.isfinite(rows).all():
         raise UsageError(f"{name} holds numbers that are not finite (NaN or infinite)")
-
-
-def _check_range(rows: NDArray[np.float32], name: str) -> None:
-    largest = float(max(rows.max(), -rows.min()))
-    if largest > _LARGEST_F16 and np.isfinite(largest):
-        raise UsageError(
-            f"{name} holds {largest:g}, and F16 ends at {_LARGEST_F16:g}", hint="BF16 goes further"
-        )
 
 
 def decoded(

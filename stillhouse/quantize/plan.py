@@ -120,7 +120,7 @@ def make_plan(
             encoding = stored
         is_copied = stored is not None and stored.name == encoding.name
         if not is_copied:
-            _check(tensor_name, encoding, importance)
+            _check(tensor_name, encoding, importance, name)
         planned.append(
             PlannedTensor(
                 TensorSpec(tensor_name, tensor.shape, encoding),
@@ -137,10 +137,13 @@ def make_plan(
     return Plan(name, tuple(planned), lay_out(entries, [one.spec for one in planned]))
 
 
-def _check(name: str, encoding: Encoding, importance: Importance | None) -> None:
+def _check(name: str, encoding: Encoding, importance: Importance | None, recipe_name: str) -> None:
     if not encoding.is_float and not has_quantizer(encoding.name):
         raise UsageError(f"{name} would be {encoding.name}, which is read here, but not written")
-    if encoding.name in _NEED_IMPORTANCE and name not in _TABLES and name not in (importance or {}):
+    is_coarse = encoding.name in _NEED_IMPORTANCE or (
+        (recipe_name, encoding.name) == ("Q2_K_S", "Q2_K")
+    )
+    if is_coarse and name not in _TABLES and name not in (importance or {}):
         what = "without an importance matrix" if not importance else "and the matrix has none of it"
         raise UsageError(
             f"{name} would be {encoding.name}, which is too coarse {what}",

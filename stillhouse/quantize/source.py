@@ -96,6 +96,12 @@ class Source:
     made: Mapping[str, NDArray[np.float32]]
     is_folder: bool
 
+    @property
+    def alignment(self) -> int:
+        """Of tensors, in bytes."""
+        value = self.checkpoint.metadata.get("general.alignment", 32)
+        return value if isinstance(value, int) else 32
+
     def identity(self) -> list[tuple[str, int, int]]:
         """Name, size and time of change of every file it is read from."""
         folder = self.path if self.path.is_dir() else self.path.parent
