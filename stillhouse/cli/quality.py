@@ -72,6 +72,9 @@ def quality(
             "quality is measured on a text, and none is given",
             hint="--text FILE, as a page that is like what the model is for",
         )
+    for file in filter(None, (html, markdown)):
+        if not file.absolute().parent.is_dir():
+            raise UsageError(f"cannot write {file}: there is no such folder")
     written = read_text(text)
     with hub.TerminalProgress() as pulling:
         paths = [hub.resolve(reference, progress=pulling) for reference in (source, *models)]

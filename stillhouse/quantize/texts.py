@@ -49,7 +49,7 @@ def windows(
     if count == 0:
         raise UsageError(
             f"the text has {len(token_ids)} tokens, and a window takes {size}",
-            hint="give a longer text, or a smaller --window",
+            hint="give a longer text, more --tokens or a smaller --window",
         )
     rows = np.array(token_ids[: count * size], np.int32).reshape(count, size)
     if bos_id is not None:

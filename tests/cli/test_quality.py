@@ -69,6 +69,14 @@ def test_a_text_is_asked_for(
     assert hint.startswith("hint: --text FILE")
 
 
+def test_a_page_that_has_no_folder_is_refused_before_anything_is_measured(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], text: Path
+) -> None:
+    words = ("quality", "a", "b", "--text", str(text), "--html", str(text.parent / "no/q.html"))
+    assert still(monkeypatch, *words) == 2
+    assert "no/q.html: there is no such folder" in capsys.readouterr().err
+
+
 def test_models_of_other_vocabularies_are_refused_before_any_is_loaded(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
