@@ -27,6 +27,8 @@ def main() -> None:
     threads = ("--threads", str(arguments.threads))
     if not source.exists():
         _still("quantize", arguments.model, source, "--recipe", "f16", *threads)
+    if not imatrix.exists():
+        _still("imatrix", source, imatrix, "--text", arguments.calibration, *threads)
     rungs = []
     for name in arguments.rungs.upper().split(","):
         is_folder = name in _FOLDER_SCHEMES
@@ -37,23 +39,21 @@ def main() -> None:
         words = ["quantize", source, rung, "--recipe", name, *threads]
         if is_folder:
             words += ["--text", arguments.calibration]
-        elif imatrix.exists():
-            words += ["--imatrix", imatrix]
         else:
-            words += ["--text", arguments.calibration, "--save-imatrix", imatrix]
+            words += ["--imatrix", imatrix]
         _still(*words)
     words = ["quality", source, *rungs, "--text", arguments.text, "--tokens", arguments.tokens]
-    words += ["--speed", *threads, "--save", arguments.output]
-    words += ["--markdown", arguments.output.with_suffix(".md")]
+    words += ["--speed", *threads, "--markdown", arguments.output.with_suffix(".md"), "--json"]
     if arguments.html:
         words += ["--html", arguments.html]
-    _still(*words)
+    arguments.output.write_text(_still(*words))
 
 
-def _still(*words: object) -> None:
+def _still(*words: object) -> str:
+    """Run the command; what it printed."""
     command = [sys.executable, "-m", "stillhouse.cli.main", *map(str, words)]
     print("still", *command[3:], file=sys.stderr)
-    subprocess.run(command, check=True)
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 def _arguments() -> argparse.Namespace:

@@ -58,11 +58,9 @@ def quantize(
     ] = 512,
     imatrix: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="An importance matrix, as llama-imatrix writes it too."),
-    ] = None,
-    save_imatrix: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Keep the importance matrix measured on --text."),
+        typer.Option(
+            metavar="FILE", help="An importance matrix of `still imatrix` or llama-imatrix."
+        ),
     ] = None,
     group: Annotated[
         int | None,
@@ -96,7 +94,6 @@ def quantize(
     if quantize_folder.makes_folder(recipe, target):
         given = {
             "--imatrix": imatrix is not None,
-            "--save-imatrix": save_imatrix is not None,
             "--size": size is not None,
             "--dry-run": dry_run,
             "--force": force,
@@ -107,7 +104,7 @@ def quantize(
         return
     if group is not None:
         raise UsageError(f"--group is of w4a16, and {recipe} has groups of its own")
-    importance = quantize_gguf.ImportanceOptions(read, imatrix, save_imatrix)
+    importance = quantize_gguf.ImportanceOptions(read, imatrix)
     quantize_gguf.quantize_gguf(
         source,
         target,

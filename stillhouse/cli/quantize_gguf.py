@@ -28,16 +28,15 @@ _INTERRUPTED = 130
 
 @dataclass(frozen=True, slots=True)
 class ImportanceOptions:
-    """Where an importance matrix comes from, and where a measured one goes."""
+    """Where an importance matrix comes from: a text, a file, or neither."""
 
     text: TextOptions
     file: Path | None
-    save_to: Path | None
 
     @property
     def file_name(self) -> str:
         """What the new file says that its importance is from."""
-        return str(self.file or self.save_to or self.text.text)
+        return str(self.file or self.text.name)
 
 
 def quantize_gguf(
@@ -173,15 +172,13 @@ def _plan(
 def _check_importance(importance: ImportanceOptions) -> None:
     if importance.file is not None and importance.text.text is not None:
         raise UsageError("--imatrix and --text are given: importance comes from one of them")
-    if importance.save_to is not None and importance.text.text is None:
-        raise UsageError("--save-imatrix has nothing to keep", hint="--text FILE is what measures")
 
 
 def _importance(
     importance: ImportanceOptions, opened: Source, reference: str, *, threads: int
 ) -> ImportanceMatrix | None:
     """Read, or measured by letting the source read the text; None where neither is asked."""
-    from stillhouse.quantize.imatrix_files import read_imatrix, write_imatrix
+    from stillhouse.quantize.imatrix_files import read_imatrix
     from stillhouse.quantize.importance_measurement import measure_importance
 
     if importance.file is not None:
@@ -205,8 +202,6 @@ def _importance(
         f"importance from {matrix.num_windows} pieces of {matrix.window_tokens} tokens of"
         f" {text.name}"
     )
-    if importance.save_to is not None:
-        write_imatrix(importance.save_to, matrix)
     return matrix
 
 
