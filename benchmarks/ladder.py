@@ -16,7 +16,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-_FOLDER_SCHEMES = ("BF16-FOLDER", "FP8", "W8A8", "W8A8-RTN", "W4A16", "W4A16-RTN")
+from stillhouse.quantize.folder_schemes import SCHEMES
 
 
 def main() -> None:
@@ -30,17 +30,17 @@ def main() -> None:
     if not imatrix.exists():
         _still("imatrix", source, imatrix, "--text", arguments.calibration, *threads)
     rungs = []
-    for name in arguments.rungs.upper().split(","):
-        is_folder = name in _FOLDER_SCHEMES
-        rung = arguments.folder / (name.lower() if is_folder else f"{name.lower()}.gguf")
+    for name in arguments.rungs.lower().split(","):
+        is_folder = name in SCHEMES
+        rung = arguments.folder / (name if is_folder else f"{name}.gguf")
         rungs.append(rung)
         if rung.exists():
             continue
-        words = ["quantize", source, rung, "--recipe", name, *threads]
-        if is_folder:
-            words += ["--text", arguments.calibration]
-        else:
-            words += ["--imatrix", imatrix]
+        words = ["quantize", source, rung, "--recipe", name]
+        if not is_folder:
+            words += ["--imatrix", imatrix, *threads]
+        elif SCHEMES[name].needs_text:
+            words += ["--text", arguments.calibration, "--samples", arguments.samples]
         _still(*words)
     words = ["quality", source, *rungs, "--text", arguments.text, "--tokens", arguments.tokens]
     words += ["--speed", *threads, "--markdown", arguments.output.with_suffix(".md"), "--json"]
@@ -63,6 +63,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("model", help="what `still` takes: a name, a path")
     parser.add_argument("--rungs", required=True, metavar="LIST")
     parser.add_argument("--calibration", type=Path, required=True, metavar="FILE")
+    parser.add_argument("--samples", type=int, default=16, help="of 512 tokens, for folders")
     parser.add_argument("--text", type=Path, required=True, metavar="FILE")
     parser.add_argument("--tokens", type=int, default=4096)
     parser.add_argument("--threads", type=int, default=2)

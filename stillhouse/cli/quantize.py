@@ -95,6 +95,7 @@ def quantize(
         given = {
             "--imatrix": imatrix is not None,
             "--size": size is not None,
+            "--threads": threads is not None,
             "--dry-run": dry_run,
             "--force": force,
         }

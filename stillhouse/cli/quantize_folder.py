@@ -26,7 +26,7 @@ _INTERRUPTED = 130
 
 def makes_folder(recipe: str, target: Path) -> bool:
     """Whether this recipe, with this name to write to, makes a folder rather than a GGUF file."""
-    return recipe in SCHEMES and target.suffix.lower() != ".gguf"
+    return recipe.lower() in SCHEMES and target.suffix.lower() != ".gguf"
 
 
 def quantize_folder(
@@ -40,7 +40,7 @@ def quantize_folder(
     from stillhouse.quantize.compressed import make_folder
     from stillhouse.quantize.source import open_source
 
-    scheme = folder_scheme(recipe, group_columns=group)
+    scheme = folder_scheme(recipe.lower(), group_columns=group)
     with hub.TerminalProgress() as pulling:
         path = hub.resolve(source, progress=pulling)
     opened = open_source(path)
