@@ -1,4 +1,4 @@
-"""Writing floats as floats: copied, or rounded to nearest, ties to even; and looking at them first."""
+"""Writing floats as floats: copied, or rounded to nearest, ties to even. And how large they are."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from stillhouse.kernels import simd, simd_lanes
 from stillhouse.kernels.block_fields import put_float_as_half
 from stillhouse.kernels.compiler import NJIT_OPTIONS
 
-Values, Blocks = npt.NDArray[np.float32], npt.NDArray[np.uint8]
+Values = npt.NDArray[np.float32]
+Blocks = npt.NDArray[np.uint8]
 
 
 @njit(**NJIT_OPTIONS)

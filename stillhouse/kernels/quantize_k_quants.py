@@ -26,7 +26,8 @@ from stillhouse.kernels.quantize_search import (
     weigh_by_size,
 )
 
-Values, Blocks = npt.NDArray[np.float32], npt.NDArray[np.uint8]
+Values = npt.NDArray[np.float32]
+Blocks = npt.NDArray[np.uint8]
 
 # Scratch: three buffers of float32 (32, 16), then vectors of 64 bytes, then addresses.
 _X, _W, _Y = 0, 2048, 4096
@@ -103,12 +104,12 @@ def _symmetric_scales(
 
 @njit(inline="always", **NJIT_OPTIONS)
 def _scale_of(at: int, lane: int) -> int:
-    return simd.load_i32(at + _SCALES + 4 * lane)
+    return int(simd.load_i32(at + _SCALES + 4 * lane))
 
 
 @njit(inline="always", **NJIT_OPTIONS)
 def _minimum_of(at: int, lane: int) -> int:
-    return simd.load_i32(at + _MINIMUMS + 4 * lane)
+    return int(simd.load_i32(at + _MINIMUMS + 4 * lane))
 
 
 @njit(inline="always", **NJIT_OPTIONS)

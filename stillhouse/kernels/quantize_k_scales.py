@@ -34,13 +34,12 @@ def _unit_of(peak: Any, levels: int) -> Any:
     unit too small could not reach the largest scale.
     """
     unit = half_of(times(peak, F(1) / F(levels)))
-    short = simd_lanes.where_greater(
-        simd.magnitude(peak), times(simd.magnitude(unit), F(1.01) * F(abs(levels))),
-        simd.splat_f32(_SMALLEST_HALF), simd.zeros(),
-    )  # fmt: skip
-    negative = simd.sub(unit, short)
+    reached = times(simd.magnitude(unit), F(1.01) * F(abs(levels)))
+    more = simd.splat_f32(_SMALLEST_HALF)
+    more = simd_lanes.where_greater(simd.magnitude(peak), reached, more, simd.zeros())
+    wanted = times(peak, F(levels))  # of the unit's sign
     return simd_lanes.where_greater(
-        simd.zeros(), times(peak, F(levels)), negative, simd.add(unit, short)
+        wanted, simd.zeros(), simd.add(unit, more), simd.sub(unit, more)
     )
 
 

@@ -27,7 +27,8 @@ from stillhouse.kernels.quantize_search import (
     weigh_by_size,
 )
 
-Values, Blocks = npt.NDArray[np.float32], npt.NDArray[np.uint8]
+Values = npt.NDArray[np.float32]
+Blocks = npt.NDArray[np.uint8]
 
 # Scratch: three buffers of float32 (32, 16), then vectors of 64 bytes, then addresses.
 _X, _W, _Y = 0, 2048, 4096
@@ -179,7 +180,7 @@ def encode_q4_1(values: Values, importance: Values, blocks: Blocks, first: int, 
         if weights:
             _affine_scales(at, 15, 12, -1.5, 0.3, 2)
         else:
-            _affine_scales(at, 15, 3, -1.2, 0.6, 0)
+            _affine_scales(at, 15, 1, -0.8, 0.0, 0)
         for lane in range(min(16, total - block)):
             x, out = source + 128 * (block + lane), target + 20 * (block + lane)
             put_float_as_half(out, simd.load_f32(at + _SCALES + 4 * lane))

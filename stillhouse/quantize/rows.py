@@ -94,7 +94,8 @@ def _weights(
     mean = weights.mean()
     if mean == 0:
         return np.empty(0, np.float32)
-    return np.maximum(weights / mean, _LEAST_WEIGHT).astype(np.float32)
+    scaled: NDArray[np.float64] = np.maximum(weights / mean, _LEAST_WEIGHT)
+    return scaled.astype(np.float32)
 
 
 def _read_only(array: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""Rounding to the plain scale, as numpy says it: what a search for scales must not do worse than."""
+"""Rounding to the plain scale, in numpy: what a search for scales must not do worse than."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Floats = npt.NDArray[np.float64]
 
 
 class Shape(NamedTuple):
-    """Numbers that share a scale, codes' levels, levels of nested scales (0: none), and the sort."""
+    """Numbers that share a scale, levels of codes and of nested scales (0: none), and the sort."""
 
     group: int
     levels: int
