@@ -23,7 +23,7 @@ from stillhouse.quantize.importance_facts import Importance
 from stillhouse.quantize.rows import encode_rows
 from stillhouse.quantize.source import Source, SourceTensor
 
-# KL divergence in nats by share of error, of one matrix in the first layer, in those between, and in
+# KL divergence in nats by share of error: of one matrix in the first layer, in those between, in
 # the last, whose feed-forward network takes back what the others put into a few large columns.
 # Between SmolLM2-135M and Qwen2.5-Coder-0.5B, by benchmarks/kind_sensitivity.py.
 _DIVERGENCE_BY_SHARE: Mapping[str, tuple[float, float, float]] = {

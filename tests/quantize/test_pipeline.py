@@ -1,4 +1,4 @@
-"""Writing whole models: sizes as planned, the same bytes after a kill, nothing left after an error."""
+"""Writing whole models: sizes as planned, the same bytes after a kill, nothing after an error."""
 
 from __future__ import annotations
 
@@ -96,7 +96,6 @@ def test_floats_are_rounded_to_the_nearest(tmp_path: Path, folder: Path) -> None
         np.testing.assert_array_equal(found, expected.astype(dtype).astype(np.float32))
 
 
-@pytest.mark.usefixtures("saves_everything")
 @pytest.mark.parametrize("number", [0, 1, 9, 20])
 def test_an_interrupted_run_goes_on_to_the_same_bytes(
     folder: Path, tmp_path: Path, number: int
@@ -229,7 +228,9 @@ def test_numbers_too_large_for_f16_are_refused(tmp_path: Path) -> None:
     tensors = random_tensors(CONFIG)
     tensors["lm_head.weight"][3, 5] = 70_000
     folder = write_folder(tmp_path / "model", tensors=tensors)
-    with pytest.raises(UsageError, match=r"output\.weight holds 70000, and F16 numbers up to 65504"):
+    with pytest.raises(
+        UsageError, match=r"output\.weight holds 70000, and F16 numbers up to 65504"
+    ):
         quantized(folder, tmp_path / "m.gguf", "f16")
     assert [file.name for file in tmp_path.iterdir()] == ["model"]
 
