@@ -113,6 +113,12 @@ DOCUMENTS: Mapping[str, Mapping[str, str]] = {
         "measured here; from 0 to 1), `queue_s` (before the engine began), "
         "`thinking_s`, `e2e_s` (last token); null where there was nothing to time",
     },
+    "imatrix": {
+        "path": "the file that was written",
+        "matrices": "how many it has the importance of",
+        "text": "`name`, `tokens` (read), `window_tokens` (read at a time)",
+        "duration_s": "loading included",
+    },
     "quality": {
         "source": "what the others are compared with: `model`, `file_bytes`, `bits_per_weight` (of "
         "all tensors), `formats` ({format: numbers in it}), `prefill_tokens_per_s`, "

@@ -17,6 +17,7 @@ from stillhouse.cli.bench import bench
 from stillhouse.cli.bench_compare import COMMAND as BENCH_COMPARE
 from stillhouse.cli.bench_compare import bench_compare
 from stillhouse.cli.doctor import doctor
+from stillhouse.cli.imatrix import imatrix
 from stillhouse.cli.list_models import list_models
 from stillhouse.cli.plan import plan
 from stillhouse.cli.pull import pull
@@ -57,6 +58,7 @@ app.command("quantize")(quantize)
 app.command("rm")(rm)
 app.command("run")(run)
 app.command("serve")(serve)
+app.command("imatrix")(imatrix)
 app.command("quality")(quality)
 app.command("bench")(bench)
 app.command(BENCH_COMPARE)(bench_compare)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,6 +16,7 @@ from stillhouse.errors import UsageError
 from stillhouse.units import parse_bytes
 
 if TYPE_CHECKING:
+    from stillhouse.cli.reading_bar import ReadingBar
     from stillhouse.quantize.quality import Candidate
     from stillhouse.quantize.tensor_errors import TensorError
 
@@ -62,6 +62,7 @@ def quality(
     """
     from stillhouse import hub
     from stillhouse.checkpoints import open_checkpoint
+    from stillhouse.cli.reading_bar import ReadingBar
     from stillhouse.hardware import this_machine
     from stillhouse.quantize.quality import Candidate, measure_ladder, text_windows
     from stillhouse.quantize.quality_rows import model_json, result_json
@@ -87,7 +88,7 @@ def quality(
             for reference, path in zip((source, *models), paths, strict=True)
         ]
         read = text_windows([first, *others], written, size=window, max_tokens=tokens)
-        bar = opened.enter_context(_Bar())
+        bar = opened.enter_context(ReadingBar())
         ladder = measure_ladder(
             first,
             others,
@@ -114,7 +115,9 @@ def quality(
     _report(source, document, html=html, markdown=markdown, as_json=json)
 
 
-def _errors(source: Candidate, other: Candidate, threads: int, bar: _Bar) -> list[TensorError]:
+def _errors(
+    source: Candidate, other: Candidate, threads: int, bar: ReadingBar
+) -> list[TensorError]:
     from stillhouse.quantize.tensor_errors import tensor_errors
 
     return tensor_errors(
@@ -178,45 +181,3 @@ def _worst(tensors: list[dict[str, Any]]) -> list[str]:
 def _name(reference: str) -> str:
     """A file by its name, without its folder: that says nothing of the model."""
     return Path(reference).name if os.sep in reference or Path(reference).exists() else reference
-
-
-class _Bar:
-    """How far a ladder is, and the time left; nothing where stderr is no terminal."""
-
-    def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=32),
-            TextColumn("{task.percentage:>3.0f} %"),
-            TimeRemainingColumn(compact=True),
-            console=Console(stderr=True),
-            transient=True,
-            disable=not sys.stderr.isatty(),
-        )
-        self._task = self._bar.add_task("")
-        self._doing = ""
-
-    def __enter__(self) -> _Bar:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def loading(self, stage: str, done: int, total: int) -> None:
-        self._show({"weights": "laying out weights"}.get(stage, stage), done, total)
-
-    def reading(self, done: int, total: int) -> None:
-        self._show("reading the text", done, total)
-
-    def comparing(self, done: int, total: int) -> None:
-        self._show("comparing matrices", done, total)
-
-    def _show(self, what: str, done: int, total: int) -> None:
-        if what != self._doing:
-            self._doing = what
-            self._bar.reset(self._task, description=what, total=total)
-        self._bar.update(self._task, completed=done, total=total)
