@@ -229,7 +229,9 @@ def test_numbers_too_large_for_f16_are_refused(tmp_path: Path) -> None:
     tensors = random_tensors(CONFIG)
     tensors["lm_head.weight"][3, 5] = 70_000
     folder = write_folder(tmp_path / "model", tensors=tensors)
-    with pytest.raises(UsageError, match=r"output\.weight holds 70000, and F16 numbers up to 65504"):
+    with pytest.raises(
+        UsageError, match=r"output\.weight holds 70000, and F16 numbers up to 65504"
+    ):
         quantized(folder, tmp_path / "m.gguf", "f16")
     assert [file.name for file in tmp_path.iterdir()] == ["model"]
 
