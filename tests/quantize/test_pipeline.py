@@ -1,4 +1,4 @@
-"""Writing whole models: sizes as planned, the same bytes after a kill, nothing left after an error."""
+"""Writing whole models: sizes as planned, the same bytes after a kill, nothing after an error."""
 
 from __future__ import annotations
 
