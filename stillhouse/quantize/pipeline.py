@@ -128,25 +128,27 @@ def _write(
         if kept:
             progress.resumed(kept, file.position)
         unsaved_bytes = 0
-        for number, planned in enumerate(plan.tensors[kept:], kept):
-            progress.tensor(number, planned)
-            name = planned.spec.name
-            if name in source.made:
-                chunks: Iterator[NDArray[Any]] = iter((source.made[name],))
-            else:
-                tensor = source.tensors[name]
-                weights = None if importance is None else importance.get(name)
-                chunks = _encoded(tensor, planned, weights, threads, pool)
-            checksum = _Checksum(chunks, progress)
-            file.write_tensor(number, checksum)
-            journal.add(checksum.value)
-            unsaved_bytes += planned.spec.num_bytes
-            if unsaved_bytes >= _SAVED_EVERY_BYTES:
-                file.sync()
-                with turning_full_disks(file.path, plan.file_bytes):
-                    journal.save()
-                unsaved_bytes = 0
+        try:
+            for number, planned in enumerate(plan.tensors[kept:], kept):
+                progress.tensor(number, planned)
+                chunks = _chunks(source, planned, importance, threads, pool)
+                checksum = _Checksum(chunks, progress)
+                file.write_tensor(number, checksum)
+                journal.add(checksum.value)
+                unsaved_bytes += planned.spec.num_bytes
+                if unsaved_bytes >= _SAVED_EVERY_BYTES:
+                    _save(file, journal)
+                    unsaved_bytes = 0
+        except KeyboardInterrupt:
+            _save(file, journal)
+            raise
         file.finish()
+
+
+def _save(file: PartialGguf, journal: Journal) -> None:
+    file.sync()
+    with turning_full_disks(file.path, file.layout.file_bytes):
+        journal.save()
 
 
 class _Checksum:
@@ -163,6 +165,20 @@ class _Checksum:
             self.value = zlib.crc32(whole.reshape(-1).view(np.uint8).data, self.value)
             yield whole
             self._progress.wrote(whole.nbytes)
+
+
+def _chunks(
+    source: Source,
+    planned: PlannedTensor,
+    importance: Importance | None,
+    threads: int,
+    pool: ThreadPoolExecutor,
+) -> Iterator[NDArray[Any]]:
+    name = planned.spec.name
+    if name in source.made:
+        return iter((source.made[name],))
+    weights = None if importance is None else importance.get(name)
+    return _encoded(source.tensors[name], planned, weights, threads, pool)
 
 
 def _encoded(

@@ -96,7 +96,6 @@ def test_floats_are_rounded_to_the_nearest(tmp_path: Path, folder: Path) -> None
         np.testing.assert_array_equal(found, expected.astype(dtype).astype(np.float32))
 
 
-@pytest.mark.usefixtures("saves_everything")
 @pytest.mark.parametrize("number", [0, 1, 9, 20])
 def test_an_interrupted_run_goes_on_to_the_same_bytes(
     folder: Path, tmp_path: Path, number: int

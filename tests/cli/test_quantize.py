@@ -1,0 +1,101 @@
+"""`still quantize` as a user meets it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import typer
+
+from stillhouse.cli.quantize import quantize
+from stillhouse.errors import UsageError
+from stillhouse.quantize import pipeline
+from tests.factories import tiny_model
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return tiny_model(tmp_path / "a.gguf", encoding="F32")
+
+
+def test_a_file_is_written_and_summed_up_in_two_lines(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "b.gguf"
+    quantize(str(model), target, recipe="q8_0")
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith(f"{target}: ")
+    assert first.endswith("bits per weight, Q8_0")
+    assert " for 27 tensors, " in second
+    assert target.exists()
+
+
+def test_a_dry_run_writes_nothing_and_says_the_size(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "b.gguf"
+    quantize(str(model), target, recipe="q8_0", dry_run=True)
+    assert capsys.readouterr().out.splitlines()[0].split()[:3] == ["format", "tensors", "size"]
+    quantize(str(model), target, recipe="q8_0", dry_run=True, json=True)
+    document = json.loads(capsys.readouterr().out)
+    assert not target.exists()
+    assert document["dry_run"] is True
+    assert document["duration_s"] is None
+    quantize(str(model), target, recipe="q8_0", json=True)
+    written = json.loads(capsys.readouterr().out)
+    assert written["file_bytes"] == document["file_bytes"] == target.stat().st_size
+    assert written["formats"] == document["formats"]
+    assert written["duration_s"] > 0
+
+
+def test_ctrl_c_is_130_and_the_next_run_goes_on(
+    model: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pipeline, "_SAVED_EVERY_BYTES", 1)
+    target = tmp_path / "b.gguf"
+    encode, calls = pipeline.encode_rows, iter(range(100))
+
+    def stopped(*arguments: object, **options: object) -> object:
+        if next(calls) == 4:
+            raise KeyboardInterrupt
+        return encode(*arguments, **options)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(pipeline, "encode_rows", stopped)
+        with pytest.raises(typer.Exit) as caught:
+            quantize(str(model), target, recipe="q8_0")
+    assert caught.value.exit_code == 130
+    assert "goes on from here" in capsys.readouterr().err
+    quantize(str(model), target, recipe="q8_0")
+    assert "going on behind" in capsys.readouterr().err
+    assert target.exists()
+
+
+@pytest.mark.parametrize(
+    ("recipe", "size", "message"),
+    [
+        ("dynamic", None, "needs a size"),
+        ("q8_0", "1GB", "--size is for the dynamic recipe"),
+        ("q9", None, "'q9' is no recipe"),
+        ("dynamic", "much", "'much' is not a size"),
+    ],
+)
+def test_options_that_do_not_go_together_are_one_line(
+    model: Path, tmp_path: Path, recipe: str, size: str | None, message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        quantize(str(model), tmp_path / "b.gguf", recipe=recipe, size=size)
+    assert [file.name for file in tmp_path.iterdir()] == ["a.gguf"]
+
+
+def test_a_dynamic_file_is_under_its_size(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "b.gguf"
+    quantize(str(model), target, recipe="dynamic", size="1.2MB")
+    assert target.stat().st_size <= 1_200_000
+    assert "dynamic, at most 1.20 MB" in capsys.readouterr().out
