@@ -106,8 +106,8 @@ class _Run:
                 self._save_journal(0)
                 finished = 0
             if finished == 0:
-                for name in self.tensors.outside():
-                    write_floats(writer, name, self.tensors.values(name))
+                for name, first, values in self.tensors.outside():
+                    write_floats(writer, name, values, first)
                 self._begin_text()
             progress(finished, total)
             for number in range(finished, total):

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from stillhouse.checkpoints import Checkpoint
+from stillhouse.checkpoints import Checkpoint, CompressedTensor
 from stillhouse.checkpoints.safetensors_writer import NewTensor, SafetensorsWriter
 from stillhouse.checkpoints.tensor_names import folder_tensor_name
 from stillhouse.encodings.packed_words import pack_words, words_for
@@ -18,6 +18,8 @@ from stillhouse.models.weights import row_order
 from stillhouse.quantize.folder_schemes import FolderScheme
 from stillhouse.quantize.layer_rounding import MATRICES
 from stillhouse.quantize.scales import Floats, RoundedMatrix
+
+_PIECE_ROWS = 4096
 
 
 class FolderTensors:
@@ -45,9 +47,26 @@ class FolderTensors:
     def _name(self) -> str:
         return self.config.architecture.name
 
-    def outside(self) -> list[str]:
-        """The names of what stands before and behind the layers."""
-        return [name for name in self.shapes if not name.startswith("blk.")]
+    def outside(self) -> Iterator[tuple[str, int, Floats]]:
+        """What stands before and behind the layers, in pieces: name, first row, numbers.
+
+        A table of 152,064 rows is larger in float32 than any layer of its model.
+        """
+        for name, shape in self.shapes.items():
+            if name.startswith("blk."):
+                continue
+            tensor = self.checkpoint.tensors[name]
+            if len(shape) == 1:
+                yield name, 0, self.values(name)
+                continue
+            for first in range(0, shape[0], _PIECE_ROWS):
+                last = min(first + _PIECE_ROWS, shape[0])
+                if isinstance(tensor, CompressedTensor):
+                    values = tensor.decode_between(first, last)
+                else:
+                    values = tensor.decode_rows(np.arange(first, last))
+                yield name, first, _finite(name, values)
+                tensor.release()
 
     def values(self, name: str) -> Floats:
         """A tensor's numbers, rows as folders have them. Raises BadCheckpoint if one is not finite.
@@ -56,12 +75,8 @@ class FolderTensors:
         (llama.cpp, conversion of LlamaForCausalLM).
         """
         tensor = self.checkpoint.tensors[name]
-        values = tensor.decode()
+        values = _finite(name, tensor.decode())
         tensor.release()
-        if not np.isfinite(values).all():
-            raise BadCheckpoint(
-                f"tensor {name} holds numbers that are not finite (NaN or infinite)"
-            )
         order = row_order(self.config, name)
         return values if order is None else values[order]
 
@@ -74,7 +89,9 @@ class FolderTensors:
     def embedded(self, token_ids: np.ndarray[tuple[int], np.dtype[np.int32]]) -> Floats:
         """The rows of the table of embeddings, as the folder will hold them."""
         table = self.checkpoint.tensors["token_embd.weight"]
-        rows = table.decode_rows(token_ids)  # type: ignore[union-attr]
+        if isinstance(table, CompressedTensor):
+            raise BadCheckpoint("token_embd.weight is quantised, which no folder's scheme does")
+        rows = table.decode_rows(token_ids)
         return (bf16_bits(rows).astype(np.uint32) << 16).view(np.float32)
 
     def matrix_columns(self) -> dict[str, int]:
@@ -107,9 +124,9 @@ class FolderTensors:
         yield NewTensor(f"{module}.weight_scale", "BF16", (rows, groups))
 
 
-def write_floats(writer: SafetensorsWriter, name: str, values: Floats) -> None:
-    """Write a tensor that stays BF16; `name` is GGUF's."""
-    writer.write(_folder_names(name)[1], bf16_bits(values))
+def write_floats(writer: SafetensorsWriter, name: str, values: Floats, first_row: int = 0) -> None:
+    """Write a tensor that stays BF16, or rows of it; `name` is GGUF's."""
+    writer.write_rows(_folder_names(name)[1], first_row, bf16_bits(values))
 
 
 def write_layer(
@@ -132,6 +149,12 @@ def write_layer(
         else:
             writer.write(f"{module}.weight", matrix.codes)
         writer.write(f"{module}.weight_scale", bf16_bits(matrix.scales))
+
+
+def _finite(name: str, values: Floats) -> Floats:
+    if not np.isfinite(values).all():
+        raise BadCheckpoint(f"tensor {name} holds numbers that are not finite (NaN or infinite)")
+    return values
 
 
 def _folder_names(name: str) -> tuple[str, str]:

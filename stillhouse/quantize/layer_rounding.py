@@ -15,13 +15,15 @@ from stillhouse.quantize.folder_schemes import FolderScheme
 from stillhouse.quantize.gptq import gptq
 from stillhouse.quantize.layer import attended, gated, multiplied, normed
 from stillhouse.quantize.scales import Floats, RoundedMatrix, nearest, nearest_float8
-from stillhouse.quantize.smoothquant import divided, smoothing_factors
+from stillhouse.quantize.smoothquant import best_factors, divided
 
 ATTENTION_INPUTS = ("attn_q", "attn_k", "attn_v")
 FFN_INPUTS = ("ffn_gate", "ffn_up")
 MATRICES = (*ATTENTION_INPUTS, "attn_output", *FFN_INPUTS, "ffn_down")
 
 _ROWS = 4096  # tokens that go through a layer at a time
+_KEPT_EVERY = 61  # of so many rows one is kept to try smoothing on; shares no factor with windows
+_MOST_KEPT = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,22 +52,29 @@ class Calibration:
 
 
 class _Inputs:
-    """Xᵀ X of all rows that a matrix is multiplied with, and each column's range."""
+    """Xᵀ X of all rows that a matrix is multiplied with, each column's range, and some rows."""
 
     def __init__(self, columns: int) -> None:
         self.hessian = np.zeros((columns, columns))
         self._lowest = np.zeros(columns, np.float32)
         self._highest = np.zeros(columns, np.float32)
+        self._kept = np.empty((0, columns), np.float32)
 
     def add(self, x: Floats) -> None:
         rows = x.reshape(-1, x.shape[-1])
         self.hessian += rows.T @ rows
+        left = _MOST_KEPT - len(self._kept)
+        self._kept = np.concatenate([self._kept, rows[::_KEPT_EVERY][:left]])
         np.minimum(self._lowest, rows.min(axis=0), out=self._lowest)
         np.maximum(self._highest, rows.max(axis=0), out=self._highest)
 
     @property
     def ranges(self) -> Floats:
         return self._highest - self._lowest
+
+    @property
+    def some_rows(self) -> Floats:
+        return self._kept
 
     def divide(self, factors: Floats) -> None:
         """As if every row had been divided by ``factors``."""
@@ -164,10 +173,13 @@ class _LayerRounding:
 
     def _smooth_norm(self, norm: str, inputs: _Inputs, names: tuple[str, ...]) -> None:
         """Divide what a norm gives, and multiply the columns of all that read it."""
-        if self.scheme.smoothing is None:
+        scheme = self.scheme
+        if not scheme.smoothing:
             return
         matrices = [self.layer[f"{name}.weight"] for name in names]
-        factors = smoothing_factors(inputs.ranges, matrices, self.scheme.smoothing)
+        factors = best_factors(
+            inputs.ranges, inputs.some_rows, matrices, scheme.smoothing, scheme.bits
+        )
         self.layer[f"{norm}.weight"], factors = divided(self.layer[f"{norm}.weight"], factors)
         inputs.divide(factors)
         for name in names:
@@ -181,21 +193,32 @@ class _LayerRounding:
         """
         columns = self.layer[f"{name}.weight"].shape[1]
         matrix = self.rounded[source]
-        if self.scheme.smoothing is None or matrix.scales.shape[1] > 1:
+        if not self.scheme.smoothing or matrix.scales.shape[1] > 1:
             return np.ones(columns, np.float32)
-        rows = len(matrix.scales)
-        shared, head_dim = columns // rows, self.config.head_dim if columns > rows else 1
-        ranges = inputs.ranges.reshape(-1, shared, head_dim).max(axis=1).reshape(-1)
-        by_head = self.layer[f"{name}.weight"].reshape(-1, rows // head_dim, shared, head_dim)
-        readers = by_head.swapaxes(1, 2).reshape(-1, rows)  # columns that share a factor: below
-        factors = smoothing_factors(ranges, [readers], self.scheme.smoothing)
+        shared = columns // len(matrix.scales)
+        head_dim = self.config.head_dim if shared > 1 else 1
+
+        def by_row(values: Floats, *, spread: bool) -> Floats:
+            """Of columns that share a row the largest, or each row's value for all its columns."""
+            if spread:
+                return np.repeat(values.reshape(-1, 1, head_dim), shared, axis=1).reshape(-1)
+            return np.asarray(values.reshape(-1, shared, head_dim).max(axis=1).reshape(-1))
+
+        factors = best_factors(
+            by_row(by_row(inputs.ranges, spread=False), spread=True),
+            inputs.some_rows,
+            [self.layer[f"{name}.weight"]],
+            self.scheme.smoothing,
+            self.scheme.bits,
+        )
+        factors = by_row(factors, spread=False)
         scales, factors = divided(matrix.scales[:, 0], factors)
         matrix = RoundedMatrix(matrix.codes, scales[:, np.newaxis])
         self.rounded[source] = matrix
         self.layer[f"{source}.weight"] = matrix.values()
         if f"{source}.bias" in self.layer:
             self.layer[f"{source}.bias"] = self.layer[f"{source}.bias"] / factors
-        wide = np.repeat(factors.reshape(-1, 1, head_dim), shared, axis=1).reshape(-1)
+        wide = by_row(factors, spread=True)
         inputs.divide(wide)
         self.layer[f"{name}.weight"] = self.layer[f"{name}.weight"] * wide
         return wide

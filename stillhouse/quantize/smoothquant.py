@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from stillhouse.encodings.plain import round_to
-from stillhouse.quantize.scales import Floats
+from stillhouse.quantize.scales import Floats, nearest
 
 _SMALLEST = np.float32(1e-5)  # of a range: a column that is never used has a factor all the same
 
@@ -28,6 +28,29 @@ def smoothing_factors(ranges: Floats, matrices: Sequence[Floats], strength: floa
     spans = np.maximum(2 * sizes, _SMALLEST)
     factors: Floats = (ranges**strength / spans ** (1 - strength)).astype(np.float32)
     return factors
+
+
+def best_factors(
+    ranges: Floats, rows: Floats, matrices: Sequence[Floats], strengths: Sequence[float], bits: int
+) -> Floats:
+    """The factors, by one of the strengths or 1, with which rounding changes the output least.
+
+    ``rows``: float32 (n, columns), activations as they come. Tried with activations of a scale a
+    row and weights rounded to nearest; the changes of all ``matrices`` count as shares of each
+    one's output.
+    """
+    outputs = [rows @ matrix.T for matrix in matrices]
+    tried = [np.ones_like(ranges)]
+    tried += [smoothing_factors(ranges, matrices, strength) for strength in strengths]
+    losses = []
+    for factors in tried:
+        smoothed = nearest(rows / factors, 8, 0).values()
+        loss = 0.0
+        for matrix, output in zip(matrices, outputs, strict=True):
+            change = smoothed @ nearest(matrix * factors, bits, 0).values().T - output
+            loss += float(np.square(change).sum() / np.square(output).sum())
+        losses.append(loss)
+    return tried[int(np.argmin(losses))]
 
 
 def divided(values: Floats, factors: Floats) -> tuple[Floats, Floats]:

@@ -70,3 +70,13 @@ def test_a_disk_that_is_too_small_is_said_before_anything_is_written(
     with pytest.raises(NotEnoughSpace, match="and 10 B are free"):
         written(tmp_path, "")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_tensor_can_be_written_in_pieces(tmp_path: Path) -> None:
+    (whole,) = written(tmp_path / "whole", "abc")
+    written(tmp_path / "pieces", "ac")
+    with SafetensorsWriter(tmp_path / "pieces", TENSORS) as writer:
+        writer.open()
+        writer.write_rows("b", 1, ARRAYS["b"][1:])
+        writer.write_rows("b", 0, ARRAYS["b"][:1])
+    assert (tmp_path / "pieces/model.safetensors").read_bytes() == whole.read_bytes()

@@ -76,7 +76,7 @@ def test_smoothing_leaves_a_layers_output_as_it_was(tmp_path: Path, architecture
     with open_gguf(path) as checkpoint:
         tensors = FolderTensors(checkpoint)
         layer = tensors.layer(0)
-        plain, same = carried(dict(layer), tensors, replace(smooth, smoothing=None))
+        plain, same = carried(dict(layer), tensors, replace(smooth, smoothing=()))
         smoothed, other = carried(dict(layer), tensors, smooth)
     np.testing.assert_array_equal(same["ffn_norm.weight"], layer["ffn_norm.weight"])
     assert distance(other["ffn_norm.weight"], layer["ffn_norm.weight"]) > 0.1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from stillhouse.encodings.plain import round_to
-from stillhouse.quantize.smoothquant import divided, smoothing_factors
+from stillhouse.quantize.smoothquant import best_factors, divided, smoothing_factors
 
 RNG = np.random.default_rng(0)
 
@@ -36,3 +36,14 @@ def test_a_zero_stays_and_divides_nothing() -> None:
     smaller, real = divided(np.array([0.0, 3.0], np.float32), np.array([5.0, 2.0], np.float32))
     np.testing.assert_array_equal(smaller, [0, 1.5])
     np.testing.assert_array_equal(real, [1, 2])
+
+
+def test_the_strength_is_the_one_that_changes_the_output_least() -> None:
+    x = RNG.normal(0, 1, (200, 64)).astype(np.float32)
+    weights = RNG.normal(0, 1, (32, 64)).astype(np.float32)
+    even = best_factors(np.ptp(x, axis=0), x, [weights], [0.99], 8)
+    np.testing.assert_array_equal(even, np.ones(64))  # nothing to gain
+    x[:, 5] *= 100
+    ranges = np.ptp(x, axis=0)
+    chosen = best_factors(ranges, x, [weights], [0.0, 0.5], 8)
+    np.testing.assert_array_equal(chosen, smoothing_factors(ranges, [weights], 0.5))
