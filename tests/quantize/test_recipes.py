@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stillhouse import catalog
@@ -127,6 +127,7 @@ _JSON = st.recursive(
 )
 
 
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(st.sampled_from(["base", "tensors", "name", "x"]), _JSON))
 def test_any_document_is_a_recipe_or_an_error_of_ours(document: dict[str, Any]) -> None:
     with suppress(UsageError):
