@@ -28,7 +28,8 @@ def main() -> None:
     if not source.exists():
         _still("quantize", arguments.model, source, "--recipe", "f16", *threads)
     if not imatrix.exists():
-        _still("imatrix", source, imatrix, "--text", arguments.calibration, *threads)
+        words = ["--text", arguments.calibration, "--tokens", arguments.imatrix_tokens]
+        _still("imatrix", source, imatrix, *words, *threads)
     rungs = []
     for name in arguments.rungs.lower().split(","):
         is_folder = name in SCHEMES
@@ -63,6 +64,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("model", help="what `still` takes: a name, a path")
     parser.add_argument("--rungs", required=True, metavar="LIST")
     parser.add_argument("--calibration", type=Path, required=True, metavar="FILE")
+    parser.add_argument("--imatrix-tokens", type=int, default=16384)
     parser.add_argument("--samples", type=int, default=16, help="of 512 tokens, for folders")
     parser.add_argument("--text", type=Path, required=True, metavar="FILE")
     parser.add_argument("--tokens", type=int, default=4096)

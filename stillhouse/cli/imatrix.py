@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -12,9 +12,6 @@ from stillhouse.cli import options
 from stillhouse.cli.document import print_document
 from stillhouse.errors import UsageError
 from stillhouse.units import format_seconds
-
-if TYPE_CHECKING:
-    from stillhouse.cli.reading_bar import ReadingBar
 
 
 def imatrix(
@@ -50,6 +47,7 @@ def imatrix(
     """
     from stillhouse import hub
     from stillhouse.checkpoints import open_checkpoint
+    from stillhouse.cli.own_replies import own_replies
     from stillhouse.cli.reading_bar import ReadingBar
     from stillhouse.hardware import this_machine
     from stillhouse.quantize.imatrix_files import write_imatrix
@@ -73,7 +71,15 @@ def imatrix(
         else:
             assert prompts is not None
             name = f"replies to {prompts.name}"
-            read = _replies(str(path), prompts, max_tokens, seed, count, bar)
+            read = own_replies(
+                str(path),
+                prompts,
+                max_tokens=max_tokens,
+                seed=seed,
+                threads=count,
+                loading=bar.loading,
+                progress=bar.writing,
+            )
         with open_checkpoint(path) as checkpoint:
             matrix = measure_importance(
                 checkpoint,
@@ -102,25 +108,3 @@ def imatrix(
         f"{target}: {len(matrix.inputs)} matrices, from {num_tokens:,} tokens of {name},"
         f" in {format_seconds(duration_s)}"
     )
-
-
-def _replies(
-    model: str,
-    prompts: Path,
-    max_tokens: int | None,
-    seed: int | None,
-    threads: int,
-    bar: ReadingBar,
-) -> str:
-    """Each prompt with what the model thinks and answers, as one text."""
-    from stillhouse.bench.prompts import read_prompts
-    from stillhouse.llm import LLM
-
-    asked = read_prompts(prompts).texts
-    parts: list[str] = []
-    with LLM(model, threads=threads, progress=bar.loading) as llm:
-        for number, prompt in enumerate(asked):
-            reply = llm.chat(prompt, max_tokens=max_tokens, seed=seed)
-            parts += filter(None, (prompt, reply.reasoning, reply.answer))
-            bar.writing(number + 1, len(asked))
-    return "\n\n".join(parts)

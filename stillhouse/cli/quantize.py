@@ -43,13 +43,12 @@ def quantize(
             " one, and formats of about two bits.",
         ),
     ] = None,
-    thoughts: Annotated[
-        bool,
+    prompts: Annotated[
+        Path | None,
         typer.Option(
-            "--thoughts",
-            help="The model answers the text's lines first, and its own thoughts are the text.",
+            metavar="FILE", help="Or: the model answers these, and its own thoughts are the text."
         ),
-    ] = False,
+    ] = None,
     samples: Annotated[
         int, typer.Option(min=1, metavar="N", help="Pieces of the text that are read, at most.")
     ] = 128,
@@ -83,14 +82,13 @@ def quantize(
 
     still quantize model-f16.gguf model.gguf --recipe dynamic --size 0.9GB --text notes.txt
 
-    still quantize deepseek-r1:1.5b:bf16 r1-w4a16 --recipe w4a16 --text questions.jsonl --thoughts
+    still quantize deepseek-r1:1.5b:bf16 r1-w4a16 --recipe w4a16 --prompts questions.jsonl
     """
     from stillhouse.cli import quantize_folder, quantize_gguf
     from stillhouse.cli.quantize_text import TextOptions
 
-    if thoughts and text is None:
-        raise UsageError("--thoughts has no questions", hint="--text FILE, one a line")
-    read = TextOptions(text, own_thoughts=thoughts, samples=samples, sample_tokens=sample_tokens)
+    read = TextOptions(text, prompts, samples, sample_tokens)
+    read.check()
     if quantize_folder.makes_folder(recipe, target):
         given = {
             "--imatrix": imatrix is not None,

@@ -85,14 +85,17 @@ def _windows(
     """The pieces of text that the recipe looks at, and a line that says how much that is."""
     import numpy as np
 
+    from stillhouse.cli.reading_bar import ReadingBar
     from stillhouse.hardware import this_machine
     from stillhouse.quantize.texts import windows
     from stillhouse.text import Tokenizer
 
-    if not scheme.needs_text or options.text is None:
+    if not scheme.needs_text or not options.is_given:
         return None
     tokenizer = Tokenizer.from_metadata(metadata)
-    ids = tokenizer.encode(options.read(reference, threads=this_machine().physical_cores))
+    with ReadingBar() as bar:
+        text = options.read(reference, threads=this_machine().physical_cores, bar=bar)
+    ids = tokenizer.encode(text)
     begin = tokenizer.bos_id if tokenizer.add_bos else None
     size = options.sample_tokens
     used = windows(ids, size=size, bos_id=begin)[: options.samples]

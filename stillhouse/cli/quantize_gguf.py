@@ -12,7 +12,7 @@ import typer
 from stillhouse.cli.document import print_document
 from stillhouse.cli.quantize_text import TextOptions
 from stillhouse.cli.table import aligned
-from stillhouse.cli.terminal import StageLine, note
+from stillhouse.cli.terminal import note
 from stillhouse.errors import UsageError
 from stillhouse.units import format_bytes, format_seconds, parse_bytes
 
@@ -170,34 +170,34 @@ def _plan(
 
 
 def _check_importance(importance: ImportanceOptions) -> None:
-    if importance.file is not None and importance.text.text is not None:
-        raise UsageError("--imatrix and --text are given: importance comes from one of them")
+    if importance.file is not None and importance.text.is_given:
+        raise UsageError("--imatrix and a text are given", hint="importance comes from one of them")
 
 
 def _importance(
     importance: ImportanceOptions, opened: Source, reference: str, *, threads: int
 ) -> ImportanceMatrix | None:
     """Read, or measured by letting the source read the text; None where neither is asked."""
+    from stillhouse.cli.reading_bar import ReadingBar
     from stillhouse.quantize.imatrix_files import read_imatrix
     from stillhouse.quantize.importance_measurement import measure_importance
 
     if importance.file is not None:
         return read_imatrix(importance.file)
     text = importance.text
-    if text.text is None:
+    if not text.is_given:
         return None
-    line = StageLine()
-    matrix = measure_importance(
-        opened.checkpoint,
-        text.read(reference, threads=threads),
-        name=text.name,
-        threads=threads,
-        window=text.sample_tokens,
-        max_tokens=text.samples * text.sample_tokens,
-        loading=line,
-        progress=lambda done, total: line("importance", done, total),
-    )
-    line.clear()
+    with ReadingBar() as bar:
+        matrix = measure_importance(
+            opened.checkpoint,
+            text.read(reference, threads=threads, bar=bar),
+            name=text.name,
+            threads=threads,
+            window=text.sample_tokens,
+            max_tokens=text.samples * text.sample_tokens,
+            loading=bar.loading,
+            progress=bar.reading,
+        )
     note(
         f"importance from {matrix.num_windows} pieces of {matrix.window_tokens} tokens of"
         f" {text.name}"

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import typer
 
+from stillhouse.checkpoints import open_gguf
 from stillhouse.cli.quantize import quantize
 from stillhouse.errors import UsageError
 from stillhouse.quantize import pipeline
@@ -99,3 +102,40 @@ def test_a_dynamic_file_is_under_its_size(
     quantize(str(model), target, recipe="dynamic", size="1.2MB")
     assert target.stat().st_size <= 1_200_000
     assert "dynamic, at most 1.20 MB" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("option", ["text", "prompts"])
+def test_importance_is_measured_on_the_way(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str
+) -> None:
+    (tmp_path / "t.txt").write_text("Why?\n" * 20)
+    given: dict[str, Any] = {option: tmp_path / "t.txt"}
+    target = tmp_path / "b.gguf"
+    quantize(str(model), target, recipe="q4_0", sample_tokens=16, samples=2, **given)
+    assert "importance from 2 pieces of 16 tokens of " in capsys.readouterr().err
+    with open_gguf(target) as checkpoint:
+        assert checkpoint.metadata["quantize.imatrix.chunks_count"] == 2
+        assert str(checkpoint.metadata["quantize.imatrix.dataset"]).endswith("t.txt")
+    plain = tmp_path / "c.gguf"
+    quantize(str(model), plain, recipe="q4_0")
+    with open_gguf(target) as one, open_gguf(plain) as other:
+        name = "blk.0.ffn_up.weight"
+        assert not np.array_equal(one.tensors[name].decode(), other.tensors[name].decode())
+
+
+def test_importance_comes_from_one_place(model: Path, tmp_path: Path) -> None:
+    file = tmp_path / "x"
+    with pytest.raises(UsageError, match="--text and --prompts are given"):
+        quantize(str(model), tmp_path / "b.gguf", recipe="q4_0", text=file, prompts=file)
+    with pytest.raises(UsageError, match="--imatrix and a text are given"):
+        quantize(str(model), tmp_path / "b.gguf", recipe="q4_0", text=file, imatrix=file)
+
+
+@pytest.mark.parametrize("option", ["imatrix", "size", "dry_run", "force", "threads"])
+def test_an_option_of_gguf_files_is_refused_for_folders(
+    model: Path, tmp_path: Path, option: str
+) -> None:
+    values: dict[str, Any] = {"imatrix": tmp_path / "x", "size": "1GB", "threads": 2}
+    given = {option: values.get(option, True)}
+    with pytest.raises(UsageError, match=f"--{option.replace('_', '-')} is of GGUF files"):
+        quantize(str(model), tmp_path / "folder", recipe="FP8", **given)

@@ -19,7 +19,7 @@ def source(tmp_path: Path) -> str:
     return str(tiny_model(tmp_path / "m.gguf", hidden=128, layers=1))
 
 
-_NO_TEXT = TextOptions(None, own_thoughts=False, samples=1, sample_tokens=8)
+_NO_TEXT = TextOptions()
 
 
 def test_the_names_of_recipe_and_target_say_what_is_made() -> None:
@@ -33,7 +33,7 @@ def test_a_folder_is_made_from_a_text_and_said_in_one_line(
     tmp_path: Path, source: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "text.jsonl").write_text(json.dumps({"a": "the thing in the rain " * 8}))
-    options = TextOptions(tmp_path / "text.jsonl", own_thoughts=False, samples=50, sample_tokens=32)
+    options = TextOptions(tmp_path / "text.jsonl", samples=50, sample_tokens=32)
     quantize_folder(source, tmp_path / "out", "w4a16", options, group=64, json=False)
     said = capsys.readouterr()
     assert " pieces (of 50: it has no more) of 32 tokens of " in said.err
