@@ -1,12 +1,13 @@
-"""How much an error in each kind of matrix, and in each eighth of the layers, matters to a model.
+"""How much an error in each kind of matrix matters: in the first layer, the last, and between.
 
     python benchmarks/kind_sensitivity.py --text FILE smollm2:135m qwen2.5-coder:0.5b [--json FILE]
 
-Gaussian noise is added to the matrices of one kind in one eighth of the layers, so much that the
-square of the error is a set share of the square of the weights, and the KL divergence from the
-model as it was is measured on a text. Where errors are small it grows in proportion to the share,
-and those of different matrices add up (arXiv:2411.17525, "linearity theorem"). What is printed is
-divergence by share, a matrix: what `stillhouse/quantize/sensitivity.py` weighs errors by.
+Gaussian noise is added to the matrices of one kind in the first layer, in all those between, or in
+the last, so much that the square of the error is a set share of the square of the weights, and the
+KL divergence from the model as it was is measured on a text. Where errors are small it grows in
+proportion to the share, and those of different matrices add up (arXiv:2411.17525, "linearity
+theorem"). What is printed is divergence by share, a matrix. The geometric means of two models are
+what `stillhouse/quantize/sensitivity.py` weighs errors by.
 """
 
 from __future__ import annotations
@@ -36,12 +37,13 @@ from stillhouse.quantize.rows import encode_rows
 from stillhouse.text import Tokenizer
 
 _THREADS = 2
-_EIGHTHS = 4
 
 
 def main() -> None:
     """Measure every model; print a table of each, and write the JSON if asked."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("models", nargs="+")
     parser.add_argument("--text", type=Path, required=True)
     parser.add_argument("--tokens", type=int, default=384)
@@ -70,8 +72,9 @@ def _measure(path: Path, arguments: argparse.Namespace) -> dict[str, list[float]
     groups: dict[tuple[str, int], list[str]] = {}
     for name in names:
         parts = name.split(".")
-        eighth = int(parts[1]) * _EIGHTHS // shape.num_layers if parts[0] == "blk" else 0
-        groups.setdefault((parts[-2], eighth), []).append(name)
+        layer = int(parts[1]) if parts[0] == "blk" else 0
+        depth = 0 if layer == 0 else 2 if layer == shape.num_layers - 1 else 1
+        groups.setdefault((parts[-2], depth), []).append(name)
     source = _logits(path, ids)
     found: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:

@@ -3,10 +3,10 @@
     python benchmarks/ladder.py qwen2.5-coder:1.5b --calibration FILE --text FILE \
         --rungs q8_0,q4_k_m,iq2_xxs,w8a8,w4a16,fp8 --output benchmarks/results/ladder.json
 
-The source is decoded to F16 first, and every rung is made from that: GGUF recipes with an
-importance matrix of the calibration text, folders of compressed-tensors with the same text. Then
-`still quality` reads `--text`, which should be another one. Files stay in `--folder`, and are not
-made again.
+A model of which only a quantised file is to be had is written in BF16 with noise first
+(`dithered.py` says why), and every rung is made from that: GGUF recipes with an importance matrix
+of the calibration text, folders of compressed-tensors with the same text. Then `still quality`
+reads `--text`, which should be another one. Files stay in `--folder`, and are not made again.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from dithered import write_dithered
+
 from stillhouse.quantize.folder_schemes import SCHEMES
 
 
@@ -23,13 +25,13 @@ def main() -> None:
     """Make what is missing, then measure all."""
     arguments = _arguments()
     arguments.folder.mkdir(parents=True, exist_ok=True)
-    source, imatrix = arguments.folder / "f16.gguf", arguments.folder / "imatrix.gguf"
+    source, imatrix = arguments.folder / "bf16.gguf", arguments.folder / "imatrix.gguf"
     threads = ("--threads", str(arguments.threads))
     if not source.exists():
-        _still("quantize", arguments.model, source, "--recipe", "f16", *threads)
+        write_dithered(arguments.model, source)
     if not imatrix.exists():
         words = ["--text", arguments.calibration, "--tokens", arguments.imatrix_tokens]
-        _still("imatrix", source, imatrix, *words, *threads)
+        _still("imatrix", arguments.model, imatrix, *words, *threads)
     rungs = []
     for name in arguments.rungs.lower().split(","):
         is_folder = name in SCHEMES

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 class TextOptions:
     """What the command line says of it: at most `samples` pieces of `sample_tokens` are read.
 
-    Either `text` is what is read, or `prompts` are what the model answers first, with as many tokens
-    as a piece has, or there is none.
+    Either `text` is what is read, or `prompts` are what the model answers first, in at most
+    as many tokens as a piece has, or there is none.
     """
 
     text: Path | None = None
