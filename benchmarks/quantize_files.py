@@ -34,7 +34,7 @@ from stillhouse.questions import Speech
 from stillhouse.text import Tokenizer
 
 _HERE = Path(__file__).parent
-_NEED_IMATRIX = ("IQ1", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ3_XXS", "Q2_K_S")
+_NEED_IMATRIX = ("IQ1", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ2_M", "IQ3_XXS", "Q2_K_S")
 _CONTEXT_TOKENS = 512
 
 
@@ -74,18 +74,22 @@ def main() -> None:
         for recipe in arguments.recipes.split(","):
             rows.append(_recipe(arguments, recipe.upper(), Path(folder), ids, prompt))
             _print(rows[-1])
-    if arguments.output:
-        document = {
-            "command": "quantize_files",
-            "commit": commit(),
-            "machine": this_machine().as_json(),
-            "source": arguments.source.name,
-            "source_bytes": arguments.source.stat().st_size,
-            "threads": arguments.threads,
-            "question": arguments.question,
-            "results": [asdict(row) | {"speedup": row.speedup} for row in rows],
-        }
-        arguments.output.write_text(json.dumps(document, indent=2) + "\n")
+            if arguments.output:
+                _save(arguments, rows)
+
+
+def _save(arguments: argparse.Namespace, rows: list[Row]) -> None:
+    document = {
+        "command": "quantize_files",
+        "commit": commit(),
+        "machine": this_machine().as_json(),
+        "source": arguments.source.name,
+        "source_bytes": arguments.source.stat().st_size,
+        "threads": arguments.threads,
+        "question": arguments.question,
+        "results": [asdict(row) | {"speedup": row.speedup} for row in rows],
+    }
+    arguments.output.write_text(json.dumps(document, indent=2) + "\n")
 
 
 def _recipe(
