@@ -39,7 +39,10 @@ def main() -> None:
         rungs.append(rung)
         if rung.exists():
             continue
-        words = ["quantize", source, rung, "--recipe", name]
+        recipe, _, size = name.partition("-") if name.startswith("dynamic-") else (name, "", "")
+        words = ["quantize", source, rung, "--recipe", recipe]
+        if size:
+            words += ["--size", size]
         if not is_folder:
             words += ["--imatrix", imatrix, *threads]
         elif SCHEMES[name].needs_text:
@@ -64,7 +67,7 @@ def _arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("model", help="what `still` takes: a name, a path")
-    parser.add_argument("--rungs", required=True, metavar="LIST")
+    parser.add_argument("--rungs", required=True, metavar="LIST", help="recipes; dynamic-0.9GB")
     parser.add_argument("--calibration", type=Path, required=True, metavar="FILE")
     parser.add_argument("--imatrix-tokens", type=int, default=16384)
     parser.add_argument("--samples", type=int, default=16, help="of 512 tokens, for folders")
