@@ -59,7 +59,7 @@ def quantize_gguf(
     from stillhouse.quantize.source import open_source
 
     _check_importance(importance)
-    choice = _choice(recipe_name, size)
+    choice = _choice(recipe_name, size, target)
     count = threads or this_machine().physical_cores
     with hub.TerminalProgress() as pulling:
         path = hub.resolve(reference, progress=pulling)
@@ -122,9 +122,14 @@ class _Dynamic:
     size_bytes: int
 
 
-def _choice(name: str, size: str | None) -> Recipe | _Dynamic:
-    from stillhouse.quantize import dynamic, recipes
+def _choice(name: str, size: str | None, target: Path) -> Recipe | _Dynamic:
+    from stillhouse.quantize import dynamic, folder_schemes, recipes
 
+    if name.lower() in folder_schemes.SCHEMES and name.lower() not in recipes.known_recipes():
+        raise UsageError(
+            f"{name} makes a folder, and {target} is the name of a GGUF file",
+            hint=f"give the folder's name, as {target.with_suffix('')}",
+        )
     if name.lower() == dynamic.NAME:
         if size is None:
             raise UsageError("the dynamic recipe needs a size", hint="as --size 900MB")

@@ -23,6 +23,7 @@ from pathlib import Path
 from stillhouse.catalog.shapes import Shape
 from stillhouse.encodings import ENCODINGS, Encoding, by_name
 from stillhouse.errors import UsageError
+from stillhouse.kernels.quantizers import has_quantizer
 from stillhouse.models.mixture import Mixture
 from stillhouse.models.mixtures import MIXTURES
 from stillhouse.models.tensors import matrices
@@ -131,8 +132,12 @@ def recipe(text: str) -> Recipe:
 
 
 def known_recipes() -> list[str]:
-    """Names of recipes for GGUF files, as people type them."""
-    return [name.lower() for name, mixture in MIXTURES.items() if _is_known(mixture, name)]
+    """Names of recipes for GGUF files whose formats are written here, as people type them."""
+    return [
+        name.lower()
+        for name, mixture in MIXTURES.items()
+        if _is_known(mixture, name) and has_quantizer(mixture.base)
+    ]
 
 
 def read_recipe(path: Path) -> Recipe:

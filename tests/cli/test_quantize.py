@@ -84,6 +84,7 @@ def test_ctrl_c_is_130_and_the_next_run_goes_on(
         ("dynamic", None, "needs a size"),
         ("q8_0", "1GB", "--size is for the dynamic recipe"),
         ("q9", None, "'q9' is no recipe"),
+        ("w8a8", None, "w8a8 makes a folder, and .*b.gguf is the name of a GGUF file"),
         ("dynamic", "much", "'much' is not a size"),
     ],
 )
