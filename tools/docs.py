@@ -4,8 +4,9 @@
     python tools/docs.py --check    # exit 1 where a page is out of date or names a missing path
 
 Generated: docs/reference/{cli,json,formats,claims}.md, and, from the last results in
-benchmarks/results, what stands between the `bench` marks of README.md and the `planner` marks of
-docs/concepts/planning.md. Checked: every path in backticks in the pages below must exist.
+benchmarks/results, what stands between marks: `bench` in README.md, `planner` in
+docs/concepts/planning.md, `ladder` in docs/guides/quantize.md. Checked: every path in backticks in
+the pages below must exist.
 """
 
 from __future__ import annotations
@@ -31,12 +32,15 @@ from stillhouse.kernels.isa import Isa
 ROOT = Path(__file__).parents[1]
 BENCH_RESULT = ROOT / "benchmarks/results/throughput.md"
 PLANNER_RESULT = ROOT / "benchmarks/results/planner.md"
+LADDER_RESULT = ROOT / "benchmarks/results/ladder.md"
 LOG = ROOT / "docs/LOG.md"  # history: it names what has gone since
 PAGES_WITH_PATHS = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/**/*.md")
 
 _GENERATED = "<!-- Written by `make docs`; change the code instead. -->\n\n"
-_BENCH_BLOCK = re.compile(r"(?<=<!-- bench:begin -->\n).*?(?=<!-- bench:end -->)", re.DOTALL)
-_PLANNER_BLOCK = re.compile(r"(?<=<!-- planner:begin -->\n).*?(?=<!-- planner:end -->)", re.DOTALL)
+_BENCH_BLOCK, _PLANNER_BLOCK, _LADDER_BLOCK = (
+    re.compile(rf"(?<=<!-- {name}:begin -->\n).*?(?=<!-- {name}:end -->)", re.DOTALL)
+    for name in ("bench", "planner", "ladder")
+)
 # `stillhouse/cli/main.py`, `tools/`, `errors.py`; not `a/b` alone, which may be a ratio, nor globs.
 _PATH = re.compile(r"`((?:[\w.-]+/)*(?:[\w-]+\.(?:py|md|toml|json)|[\w.-]+/))`")
 
@@ -70,6 +74,7 @@ def generated_pages() -> dict[Path, str]:
     for page, block, result in (
         (ROOT / "README.md", _BENCH_BLOCK, BENCH_RESULT),
         (ROOT / "docs/concepts/planning.md", _PLANNER_BLOCK, PLANNER_RESULT),
+        (ROOT / "docs/guides/quantize.md", _LADDER_BLOCK, LADDER_RESULT),
     ):
         if result.exists():
             pages[page] = _with_block(page.read_text(encoding="utf-8"), block, result)
