@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
@@ -35,7 +35,7 @@ from stillhouse.planner import memory
 from stillhouse.planner.local import vocabulary_of, weights_of
 from stillhouse.planner.parts import Part
 from stillhouse.planner.workload import Workload
-from stillhouse.questions import Chat, ChatOptions, Prompt, Question, Speech
+from stillhouse.questions import Chat, ChatOptions, Prompt, Question, Speech, seeds_of
 from stillhouse.replies import AsyncChatStream, ChatStream, Reply, ReplyReader, Usage
 from stillhouse.text.answers import AnswerReader
 from stillhouse.text.logprobs import LogprobQueue
@@ -175,15 +175,20 @@ class LLM:
         return answer if stream else answer.drain()
 
     def samples(
-        self, chat: Chat | Prompt, num_samples: int, **options: Unpack[ChatOptions]
+        self,
+        chat: Chat | Prompt,
+        num_samples: int,
+        *,
+        seeds: Sequence[int] | None = None,
+        **options: Unpack[ChatOptions],
     ) -> list[Reply]:
-        """Several replies to one chat, as `chat` gives them. The prompt is computed once, and each
-        reply draws from a generator of its own, spawned from the seed.
+        """Several replies to one chat, each as `chat` with its seed gives it. The prompt is
+        computed once. Their seeds are `seeds`, one each, or count up from the chat's `seed`.
         """
-        _check_samples(num_samples)
+        chosen = seeds_of(num_samples, options.get("seed"), seeds)
         asked_at = self._clock()
         question = self._question(chat, options)
-        streams = self._engine.submit_samples(question.request, num_samples)
+        streams = self._engine.submit_samples(question.request, chosen)
         answers = [
             ChatStream(stream, self._reader(question, asked_at), question) for stream in streams
         ]
@@ -207,13 +212,18 @@ class LLM:
         return answer if stream else await answer.drain()
 
     async def asamples(
-        self, chat: Chat | Prompt, num_samples: int, **options: Unpack[ChatOptions]
+        self,
+        chat: Chat | Prompt,
+        num_samples: int,
+        *,
+        seeds: Sequence[int] | None = None,
+        **options: Unpack[ChatOptions],
     ) -> list[AsyncChatStream]:
         """Streams of several replies to one chat, as `samples` gives them; raises as `chat`."""
+        chosen = seeds_of(num_samples, options.get("seed"), seeds)
         asked_at = self._clock()
         question = await asyncio.to_thread(self._question, chat, options)
-        _check_samples(num_samples)
-        events = self._engine.submit_samples_async(question.request, num_samples)
+        events = self._engine.submit_samples_async(question.request, chosen)
         return [
             AsyncChatStream(stream, self._reader(question, asked_at), question) for stream in events
         ]
@@ -262,11 +272,6 @@ class LLM:
             LogprobQueue(self._speech.tokenizer) if has_logprobs else None,
             Timer(self._clock, asked_at, self.load_s),
         )
-
-
-def _check_samples(num_samples: int) -> None:
-    if num_samples < 1:
-        raise UsageError(f"num_samples is {num_samples}, and must be at least 1")
 
 
 def _predicted_memory(

@@ -205,6 +205,27 @@ class Speech:
         )
 
 
+def seeds_of(
+    num_samples: int, seed: int | None, seeds: Sequence[int] | None = None
+) -> tuple[int | None, ...]:
+    """One for each sample of a chat: as given, counting up from `seed`, or None, drawn anew.
+
+    Sample k is then the same chat asked alone with the k-th. Raises UsageError.
+    """
+    if num_samples < 1:
+        raise UsageError(f"num_samples is {num_samples}, and must be at least 1")
+    if seeds is None:
+        return tuple(None if seed is None else seed + k for k in range(num_samples))
+    if seed is not None:
+        raise UsageError("seed and seeds are both given, and each sample has one seed")
+    if len(seeds) != num_samples:
+        raise UsageError(f"{len(seeds)} seeds are given for {num_samples} samples")
+    for one in seeds:
+        if one < 0:
+            raise UsageError(f"a seed is {one}, and must be at least 0")
+    return tuple(seeds)
+
+
 def _reserve(
     options: ChatOptions, sampling: SamplingParams, close_ids: tuple[int, ...], *, is_open: bool
 ) -> int:

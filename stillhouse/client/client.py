@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Sequence
 from functools import partial
 from typing import Any, Literal, Self, TypeVar, Unpack, overload
 from urllib.parse import urlsplit
@@ -20,7 +20,7 @@ from stillhouse.client.failures import broken_off, broken_stream, no_reply, refu
 from stillhouse.client.replies import ServedReply, ServedReplyReader
 from stillhouse.client.streams import ServedStream
 from stillhouse.errors import Offline, UsageError
-from stillhouse.questions import Chat, ChatOptions, Prompt
+from stillhouse.questions import Chat, ChatOptions, Prompt, seeds_of
 from stillhouse.text import Delta
 from stillhouse.timings import Clock
 
@@ -128,16 +128,19 @@ class Client:
         return answer
 
     async def asamples(
-        self, chat: Chat | Prompt, num_samples: int, **options: Unpack[ChatOptions]
+        self,
+        chat: Chat | Prompt,
+        num_samples: int,
+        *,
+        seeds: Sequence[int] | None = None,
+        **options: Unpack[ChatOptions],
     ) -> list[ServedStream]:
-        """Streams of as many requests at once; a seed counts up from one to the next, as servers
-        draw the same from the same seed. Raises as `achat`, if any of them fails to begin.
+        """Streams of as many requests at once, with seeds as `LLM.samples` has them. Raises as
+        `achat`, if any of them fails to begin.
         """
-        if num_samples < 1:
-            raise UsageError(f"num_samples is {num_samples}, and must be at least 1")
-        seed, asked = options.pop("seed", None), []
-        for number in range(num_samples):
-            own: ChatOptions = {**options, "seed": None if seed is None else seed + number}
+        asked = []
+        for seed in seeds_of(num_samples, options.pop("seed", None), seeds):
+            own: ChatOptions = {**options, "seed": seed}
             asked.append(self.achat(chat, stream=True, **own))
         begun = await asyncio.gather(*asked, return_exceptions=True)
         streams = [stream for stream in begun if isinstance(stream, ServedStream)]
@@ -167,12 +170,17 @@ class Client:
         return self._run(self.achat(chat, **options))
 
     def samples(
-        self, chat: Chat | Prompt, num_samples: int, **options: Unpack[ChatOptions]
+        self,
+        chat: Chat | Prompt,
+        num_samples: int,
+        *,
+        seeds: Sequence[int] | None = None,
+        **options: Unpack[ChatOptions],
     ) -> list[ServedReply]:
         """Whole replies, as `asamples` asks for them, outside of an event loop."""
 
         async def drained() -> list[ServedReply]:
-            streams = await self.asamples(chat, num_samples, **options)
+            streams = await self.asamples(chat, num_samples, seeds=seeds, **options)
             try:
                 return await asyncio.gather(*(stream.drain() for stream in streams))
             finally:

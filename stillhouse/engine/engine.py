@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from collections.abc import Sequence as Ids
+from dataclasses import replace
 from typing import Generic
 
 import numpy as np
@@ -86,6 +87,16 @@ class Engine(Generic[CacheT]):
         self._sequences[sequence.id] = sequence
         self._scheduler.add(sequence)
         return sequence.id
+
+    def submit_samples(self, request: Request, seeds: Ids[int | None]) -> list[int]:
+        """Requests that differ by their seeds alone, one for each; their prompt is computed once.
+
+        Each says what it would say if it had been submitted by itself. Raises as `submit`.
+        """
+        first = replace(request, sampling=replace(request.sampling, seed=seeds[0]))
+        parent = self._sequences[self.submit(first)]
+        most = len(parent.token_ids)
+        return [parent.id, *(self._fork(parent, (), most, seed) for seed in seeds[1:])]
 
     def check(self, request: Request) -> None:
         """Raises what `submit` would raise; reads nothing that changes."""
@@ -246,8 +257,10 @@ class Engine(Generic[CacheT]):
         self._next_id += 1
         return self._next_id - 1
 
-    def _fork(self, parent: Sequence, extra_ids: Ids[int], most_tokens: int) -> int:
-        fork = parent.fork(self._new_id(), extra_ids, most_tokens)
+    def _fork(
+        self, parent: Sequence, extra_ids: Ids[int], most_tokens: int, seed: int | None = None
+    ) -> int:
+        fork = parent.fork(self._new_id(), extra_ids, most_tokens, seed=seed)
         self._sequences[fork.id] = fork
         is_decoding = self._scheduler.is_running(parent) and parent.num_to_compute == 1
         if not (is_decoding and self._join(fork, parent)):

@@ -49,19 +49,21 @@ class EngineLoop(Generic[CacheT]):
 
     def submit(self, request: Request) -> EventStream:
         """Queues a request, to be read in a thread. Raises what `Engine.check` does."""
-        return self.submit_samples(request, 1)[0]
+        return self.submit_samples(request, (request.sampling.seed,))[0]
 
-    def submit_samples(self, request: Request, num_samples: int) -> list[EventStream]:
-        """As `submit`, for several answers to one prompt, which is computed once."""
-        return self._submit(request, EventStream, num_samples)
+    def submit_samples(self, request: Request, seeds: Sequence[int | None]) -> list[EventStream]:
+        """As `submit`, for an answer with each seed; the prompt is computed once."""
+        return self._submit(request, EventStream, seeds)
 
     def submit_async(self, request: Request) -> AsyncEventStream:
         """As `submit`, to be read in the event loop that runs now."""
-        return self.submit_samples_async(request, 1)[0]
+        return self.submit_samples_async(request, (request.sampling.seed,))[0]
 
-    def submit_samples_async(self, request: Request, num_samples: int) -> list[AsyncEventStream]:
+    def submit_samples_async(
+        self, request: Request, seeds: Sequence[int | None]
+    ) -> list[AsyncEventStream]:
         """As `submit_samples`, to be read in the event loop that runs now."""
-        return self._submit(request, AsyncEventStream, num_samples)
+        return self._submit(request, AsyncEventStream, seeds)
 
     def fork(
         self,
@@ -102,13 +104,14 @@ class EngineLoop(Generic[CacheT]):
         self._calls.put(None)
         self._thread.join()
 
-    def _submit(self, request: Request, kind: type[StreamT], num_samples: int) -> list[StreamT]:
+    def _submit(
+        self, request: Request, kind: type[StreamT], seeds: Sequence[int | None]
+    ) -> list[StreamT]:
         self._engine.check(request)
-        streams = [kind(self._cancel, self._close_thought) for _ in range(num_samples)]
+        streams = [kind(self._cancel, self._close_thought) for _ in seeds]
 
         def enter(engine: Engine[CacheT]) -> list[int]:
-            first_id: int = engine.submit(request)
-            return [first_id, *engine.fork(first_id, num_samples - 1)]
+            return engine.submit_samples(request, seeds)
 
         self._enter(enter, [stream.inbox for stream in streams])
         return streams

@@ -115,11 +115,13 @@ class Sequence:
             submitted_at=submitted_at,
         )
 
-    def fork(self, sequence_id: int, extra_ids: Ids[int], most_tokens: int) -> Self:
+    def fork(
+        self, sequence_id: int, extra_ids: Ids[int], most_tokens: int, *, seed: int | None = None
+    ) -> Self:
         """One that goes on from here, after `extra_ids`, to `most_tokens` in all; without blocks.
 
-        It counts as having arrived with this one. Its generator is spawned from this one's seed
-        (numpy's SeedSequence.spawn), which leaves what this one draws unchanged.
+        It counts as having arrived with this one. Without a `seed` its generator is spawned from
+        this one's (numpy's SeedSequence.spawn), which leaves what this one draws unchanged.
         """
         known = self.num_tokens + len(extra_ids)
         token_ids = np.empty(most_tokens, np.int32)
@@ -132,7 +134,7 @@ class Sequence:
             num_prompt=self.num_prompt,
             num_tokens=known,
             sampling=self.sampling,
-            rng=self.rng.spawn(1)[0],
+            rng=self.rng.spawn(1)[0] if seed is None else np.random.default_rng(seed),
             thought=self.thought and self.thought.fork(extra_ids, most_tokens - known),
             loops=self.loops and self.loops.fork(extra_ids),
             penalties=self.penalties and self.penalties.fork(extra_ids),
