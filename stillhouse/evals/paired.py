@@ -12,11 +12,11 @@ enough for it. The one for the fixed set holds sampling alone. It is narrower, a
 
 Samples that hold no case of something can't say that there is none: a t interval alone would be of
 no width where two runs happen to agree everywhere. So intervals are as wide as if two more samples
-had been answered differently, which widens those of usual runs by a few percent. In simulations,
-with 1 question of 50 lost and 200 questions of one sample, a t interval holds the truth in 90 of 100
-cases, this one in 98. (With many samples of each it stays at 90: few questions are the limit.) It
-goes by the share of scores that are just right or wrong: others (mc2) are the same only where the
-same was computed.
+had been answered differently, which widens those of usual runs by a few percent. In simulations
+with 1 question in 50 lost, of 200 with one sample each, t intervals hold the truth in 90 of 100
+cases, these in 98. (With many samples of each it stays at 90: few questions are the limit.) It goes
+by the share of scores that are just right or wrong: others (mc2) are the same only where the same
+was computed.
 """
 
 from __future__ import annotations
@@ -132,8 +132,8 @@ def _recovery(a: Floats, b: Floats, unseen: float) -> Ratio | None:
     """B's mean as a share of A's, with Fieller's interval; None where A's is 0.
 
     It holds every ratio r for which mean(b - r a) may be 0 by the test that the verdict goes by, so
-    it holds 1 just where no difference is shown; intervals of a bootstrap or by the delta method may
-    contradict the verdict. And where A's mean itself may be 0 it has no limits, as is true of it.
+    it holds 1 just where no difference is shown; intervals of a bootstrap or by the delta method
+    may contradict the verdict. And where A's mean itself may be 0, it has no limits.
     """
     number, mean_a, mean_b = a.size, float(a.mean()), float(b.mean())
     if mean_a == 0:
