@@ -26,7 +26,6 @@ class Wishes:
     top_p: float | None = None
     think: bool | None = None
     token_budget: int | None = None  # of each model and thinking budget
-    concurrency: int = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +57,11 @@ class TaskSettings:
     options: ChatOptions
     context_tokens: int | None = None
 
+    @property
+    def is_greedy(self) -> bool:
+        """Whether nothing is drawn, so that the same would come again."""
+        return self.options.get("temperature", 0.0) == 0
+
     def as_json(self, assignment: Assignment) -> dict[str, Any]:
         """What a resumed run must agree in; `questions` and `samples` may grow."""
         task = assignment.task
@@ -83,15 +87,17 @@ def settings_for(
 ) -> TaskSettings:
     """Raises UsageError where samples would be copies of each other, or wishes contradict."""
     task = assignment.task
-    if task.asking == "choices":
-        return TaskSettings(1, {})
     samples = wishes.samples or task.samples
-    options = _sampling(task, system, wishes)
-    if options["temperature"] == 0 and samples > 1:
+    is_weighed = task.asking == "choices"
+    options: ChatOptions = {} if is_weighed else _sampling(task, system, wishes)
+    if samples > 1 and (is_weighed or options["temperature"] == 0):
+        how = "whose choices are weighed" if is_weighed else "at temperature 0"
         raise UsageError(
-            f"{samples} samples of {task.name} at temperature 0 would be the same one",
-            hint="give --samples 1, or a --temperature above 0",
+            f"{samples} samples of {task.name}, {how}, would be copies of one",
+            hint="give --samples 1" + ("" if is_weighed else ", or a --temperature above 0"),
         )
+    if is_weighed:
+        return TaskSettings(1, {})
     if task.asking == "chat":
         options |= _thinking(wishes.think, thinking_budget)
     max_tokens = _most_tokens(task, wishes)

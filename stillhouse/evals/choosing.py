@@ -57,5 +57,8 @@ def _first_best(values: Sequence[float]) -> int:
 
 
 def _right(problem: Problem) -> frozenset[int]:
-    """The gold is an index, or several with commas between."""
-    return frozenset(int(index) for index in problem.gold.split(","))
+    """The gold's index, or all that a list of labels, 1 for a right choice, says of them."""
+    labels = (problem.extra or {}).get("labels")
+    if labels is None:
+        return frozenset([int(problem.gold)])
+    return frozenset(index for index, label in enumerate(labels) if label == 1)

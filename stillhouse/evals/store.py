@@ -15,7 +15,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -29,6 +29,7 @@ from stillhouse.hub.locking import locked
 
 _SETTINGS = "run.json"
 _GROWS = ("questions", "samples")  # settings of a task that a later run may raise
+_MAY_DIFFER = ("tasks", "url")  # tasks are compared by themselves; a server may have moved
 _ANOTHER = "give another --folder, or the same settings as before"
 
 _SAMPLES = TypeAdapter(Sample)
@@ -137,7 +138,7 @@ class RunStore:
                         )
             tasks[name] = task
         if before:
-            _compare(_without(before, ("tasks",)), _without(settings, ("tasks",)), "", self.path)
+            _compare(_without(before, _MAY_DIFFER), _without(settings, _MAY_DIFFER), "", self.path)
         whole = {**settings, "tasks": tasks}
         if whole != before:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -228,11 +229,18 @@ def read_settings(path: Path) -> dict[str, Any]:
         settings = json.loads(path.read_bytes().decode())
         if not isinstance(settings, dict) or not isinstance(settings.get("tasks"), dict):
             raise ValueError("it has no tasks")
-        if not all(isinstance(task, dict) for task in settings["tasks"].values()):
+        if not all(map(_is_task, settings["tasks"].values())):
             raise ValueError("its tasks have no settings")
     except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{path} is no run of 'still eval': {error}") from None
     return settings
+
+
+def _is_task(settings: object) -> bool:
+    kinds = {"version": int, "prompt": str, "questions": int, "samples": int, "options": dict}
+    return isinstance(settings, dict) and all(
+        isinstance(settings.get(name), kind) for name, kind in kinds.items()
+    )
 
 
 def read_questions(folder: Path, task: str) -> list[Problem]:
@@ -263,8 +271,8 @@ def _read(reader: TypeAdapter[Any], path: Path, note: Callable[[str], None]) -> 
 
 
 def _as_json(problem: Problem) -> dict[str, Any]:
-    document = asdict(problem)
-    return document | {"extra": None if problem.extra is None else dict(problem.extra)}
+    """Without `extra`: what graders need may be large, and is no part of what is asked."""
+    return asdict(replace(problem, extra=None))
 
 
 def _without(settings: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:

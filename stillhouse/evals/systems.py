@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -169,15 +169,6 @@ def _in_process(
             bits_per_weight=bits,
         )
         yield System(facts, llm, llm.sampling, llm.context_tokens)
-
-
-def labels_of(names: Sequence[str]) -> list[str]:
-    """The names, those that come again numbered, so that each is of one entry."""
-    labels: list[str] = []
-    for name in names:
-        count = names[: len(labels)].count(name)
-        labels.append(f"{name} #{count + 1}" if count else name)
-    return labels
 
 
 def _quantization(path: Path) -> str | None:
