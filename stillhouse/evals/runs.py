@@ -207,10 +207,10 @@ def summary_of(
     whole = [problem for problem in problems if len(numbers[problem.id]) == samples]
     warning = None
     if len(whole) < len(problems):
-        there = sum(map(len, numbers.values()))
+        there, wanted = sum(map(len, numbers.values())), len(problems) * samples
         warning = (
-            f"{task.name} is incomplete: {there:,} of {len(problems) * samples:,} samples are there;"
-            f" only the {len(whole):,} of {len(problems):,} questions that have all of theirs count"
+            f"{task.name} is incomplete: {there:,} of {wanted:,} samples are there; only the"
+            f" {len(whole):,} of {len(problems):,} questions that have all of theirs count"
         )
     if not whole:
         return None, warning

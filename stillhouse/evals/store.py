@@ -281,9 +281,11 @@ def _without(settings: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any
 
 def _compare(old: Mapping[str, Any], new: Mapping[str, Any], where: str, folder: Path) -> None:
     for name in dict.fromkeys([*new, *old]):
-        if old.get(name) != new.get(name):
-            was, is_now = (json.dumps(one.get(name), ensure_ascii=False) for one in (old, new))
+        was, is_now = old.get(name), new.get(name)
+        if isinstance(was, dict) and isinstance(is_now, dict):
+            _compare(was, is_now, where, folder)
+        elif was != is_now:
+            texts = [json.dumps(one, ensure_ascii=False)[:200] for one in (was, is_now)]
             raise UsageError(
-                f"{where}{name} was {was[:200]} in {folder}, and is {is_now[:200]} now",
-                hint=_ANOTHER,
+                f"{where}{name} was {texts[0]} in {folder}, and is {texts[1]} now", hint=_ANOTHER
             )
