@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from itertools import islice
 from pathlib import Path
@@ -58,8 +60,7 @@ def load(
     except WrongFields as error:
         place = next(each.place for each in (*rows, *shots) if each.row is error.row)
         raise UsageError(f"{place}, {error.message}", hint=f"it was read for {task.name}") from None
-    _refuse_twins(problems, rows)
-    return problems
+    return list(_told_apart(problems))
 
 
 def read_file(path: Path) -> Iterator[Placed]:
@@ -82,35 +83,40 @@ def read_file(path: Path) -> Iterator[Placed]:
 
 
 def fetch(data: HubData, note: Callable[[str], None]) -> list[Path]:
-    """Where its files are on this machine, after a download of what is missing, in their order."""
-    from huggingface_hub import HfApi, constants, errors, hf_hub_download
+    """Where its files are on this machine, in their order, after a download of what is missing.
+
+    A file that is here is used without asking the hub again: the sets are fixed, most by commit.
+    """
+    from huggingface_hub import HfApi, constants, errors, hf_hub_download, try_to_load_from_cache
 
     from stillhouse.hub.hub_repo import our_error
 
     note(f"data: {data.repo} on the hub, {data.path} at {data.revision[:12]}")
+    here = try_to_load_from_cache(data.repo, data.path, revision=data.revision, repo_type="dataset")
+    if isinstance(here, str):
+        return [Path(here)]
     endpoint = constants.ENDPOINT
     try:
-        paths = [data.path]
-        if any(mark in data.path for mark in "*?["):
-            listed = HfApi(endpoint=endpoint).list_repo_files(
-                data.repo, repo_type="dataset", revision=data.revision
-            )
-            paths = sorted(path for path in listed if fnmatchcase(path, data.path))
+        # Unlike a download, and a listing of files, it does not try for half a minute off line.
+        info = HfApi(endpoint=endpoint).dataset_info(data.repo, revision=data.revision)
+        listed = sorted(entry.rfilename for entry in info.siblings or ())
         return [
             Path(
                 hf_hub_download(
-                    data.repo, path, repo_type="dataset", revision=data.revision, endpoint=endpoint
+                    data.repo, path, repo_type="dataset", revision=info.sha, endpoint=endpoint
                 )
             )
-            for path in paths
+            for path in listed
+            if fnmatchcase(path, data.path)
         ]
-    except errors.LocalEntryNotFoundError as error:
-        raise Offline(
-            f"{endpoint} can't be reached, and {data.path} of {data.repo} is not here yet",
-            hint="give --data FILE (for examples --shots-data FILE), or try again on line",
-        ) from error
     except Exception as error:
-        raise our_error(error, f"datasets/{data.repo}", endpoint) from error
+        ours = our_error(error, f"datasets/{data.repo}", endpoint)
+        if isinstance(ours, Offline) or isinstance(error, errors.LocalEntryNotFoundError):
+            raise Offline(
+                f"{endpoint} can't be reached, and {data.path} of {data.repo} is not here",
+                hint="give --data FILE (of examples: --shots-data FILE), or try again on line",
+            ) from error
+        raise ours from error
 
 
 def _rows(
@@ -137,13 +143,13 @@ def _hub_rows(data: HubData, note: Callable[[str], None]) -> Iterator[Placed]:
         yield from read_file(path)
 
 
-def _refuse_twins(problems: Sequence[Problem], rows: Sequence[Placed]) -> None:
-    """Samples are kept by their problem's id: two of one name would be taken for each other."""
-    first: dict[str, str] = {}
-    for problem, (_, place) in zip(problems, rows, strict=True):
-        if problem.id in first:
-            raise UsageError(f"{place}, has the id {problem.id!r}, as has {first[problem.id]}")
-        first[problem.id] = place
+def _told_apart(problems: Iterable[Problem]) -> Iterator[Problem]:
+    """Samples are kept by their problem's id: the second of a name is called `NAME#2`."""
+    seen: Counter[str] = Counter()
+    for problem in problems:
+        seen[problem.id] += 1
+        times = seen[problem.id]
+        yield problem if times == 1 else replace(problem, id=f"{problem.id}#{times}")
 
 
 def _json_lines(path: Path) -> Iterator[tuple[str, Any]]:

@@ -17,9 +17,9 @@ def _problems(rows: Sequence[Row], _shots: Sequence[Row], seed: int) -> list[Pro
 
 
 def _problem(row: Row, number: int, seed: int) -> Problem:
-    """`extra` keeps the order: for each letter, which field of the row it stands for, 0 the right.
+    """Its order is drawn for the row alone, so that it is the same in any part of the data.
 
-    Drawn for the row alone, so that it is the same in any part of the data.
+    `extra` keeps it: for each letter which choice of the row it stands for, 0 the right one.
     """
     question, *given = texts(row, "Question", *_CHOICES)
     name = row_id(row, number)
@@ -30,7 +30,7 @@ def _problem(row: Row, number: int, seed: int) -> Problem:
         lettered(question.strip(), choices),
         LETTERS[order.index(0)],
         group=str(row.get("High-level domain") or ""),
-        extra={"order": order},
+        extra={"order": order, "choices": choices},
     )
 
 

@@ -60,9 +60,9 @@ def gym_task(name: str) -> Task:
 
 
 def _problem(data_set: str, maker: Any, seed: int, index: int) -> Problem:
-    """`extra` has the entry as the library made it, and what it can be made again from.
+    """`extra` is what the library makes the entry of again, for its scorer.
 
-    Its metadata may hold tuples, which JSON would turn into lists, which two scorers do not take.
+    The entry itself may hold tuples, which JSON turns into lists, and some scorers take no lists.
     """
     if index >= LARGEST:
         raise UsageError(f"{PREFIX}{data_set} makes at most {LARGEST} problems a seed")
@@ -72,7 +72,7 @@ def _problem(data_set: str, maker: Any, seed: int, index: int) -> Problem:
         str(index),
         _PROMPT.format(question=entry["question"]),
         "" if answer is None else str(answer),  # None: many are right, the scorer checks
-        extra={"name": data_set, "seed": seed, "size": LARGEST, "index": index, "entry": entry},
+        extra={"dataset": data_set, "seed": seed, "size": LARGEST, "index": index},
     )
 
 

@@ -29,7 +29,13 @@ def _problems(rows: Sequence[Row], _shots: Sequence[Row], _seed: int) -> list[Pr
 def _problem(row: Row, number: int) -> Problem:
     question, choices, right, subject = read(row)
     prompt = lettered(question.strip(), choices)
-    return Problem(row_id(row, number), prompt, LETTERS[right], group=subject)
+    return Problem(
+        row_id(row, number),
+        prompt,
+        LETTERS[right],
+        group=subject,
+        extra={"choices": choices},  # an answer may give the text and no letter
+    )
 
 
 MMLU = Task(

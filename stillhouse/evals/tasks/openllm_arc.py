@@ -40,6 +40,8 @@ def _read(row: Row) -> tuple[str, tuple[str, ...], int]:
         raise WrongFields(
             row, f"'answerKey' is {key!r}, of {len(answers)} answers labelled {', '.join(labels)}"
         )
+    if "" in answers:
+        raise WrongFields(row, "has an empty choice, which has no likelihood a character")
     return QUESTION.format(question=question), answers, labels.index(key)
 
 

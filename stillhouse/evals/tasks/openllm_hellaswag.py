@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from stillhouse.evals.fields import pick, position, text_list
+from stillhouse.evals.fields import WrongFields, pick, position, text_list
 from stillhouse.evals.task import HubData, Problem, Row, Task
 from stillhouse.evals.tasks.few_shot import LM_EVAL, drawn, shown
 
@@ -35,6 +35,8 @@ def _read(row: Row) -> tuple[str, tuple[str, ...], int]:
     """The scene, its four endings, the index of the right one."""
     activity, a, b, given, label = pick(row, "activity_label", "ctx_a", "ctx_b", "endings", "label")
     endings = tuple(_cleaned(ending) for ending in text_list(row, "endings", given))
+    if "" in endings:
+        raise WrongFields(row, "has an empty ending, which has no likelihood a character")
     right = position(row, "label", label, endings)
     scene = QUESTION.format(activity_label=activity, ctx_a=a, ctx_b=str(b).capitalize())
     return _cleaned(scene), endings, right
