@@ -95,14 +95,14 @@ async def _run(
         talk = _talk(process, given.encode("utf-8", "surrogatepass"), limits.output_bytes)
         printed = await asyncio.wait_for(talk, time_limit_s)
     except TimeoutError:
-        return "", "it did not end in time"
+        return "", "it ran out of time"
     finally:
         await end(process)
     if printed is None:
         return "", f"it printed more than {limits.output_bytes:,} bytes"
     text = printed.decode("utf-8", "replace")
     if process.returncode == -signal.SIGKILL:
-        return text, f"it took more than {limits.cpu_s} s"
+        return text, "it ran out of time"
     return text, "it ended with an error" if process.returncode else None
 
 
