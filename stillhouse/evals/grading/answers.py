@@ -10,7 +10,7 @@ from stillhouse.evals.sample import Verdict
 _MOST_CHARS = 100_000  # read of an answer, from its end
 _MOST_SHOWN = 4000  # kept of what was taken for the answer
 _TAG = "<answer>", "</answer>"
-_MARK = re.compile(r"(?i)\banswer\b\W{0,8}(?:is\b|[:=])")
+_MARK = re.compile(r"(?i)\banswer\b\W{0,8}(?:is\b\s*:?|[:=])")
 
 
 def unanswered(finish_reason: str, thinking_end: str) -> Verdict:

@@ -24,14 +24,16 @@ from stillhouse.evals.task import GraderName, Problem
 
 _MOST_FORMULA = 2000  # characters of mathematics that are parsed; longer ones compared as text
 _MOST_SEARCHED = 4000  # characters at the end of an answer without a box
-_OUT_OF_TIME = "the grader ran out of time or memory; compared as text"
 
 
 @dataclass(frozen=True, slots=True)
 class GradingLimits:
-    """For each answer; `programs` are those of the code that answers hold."""
+    """For each answer; `programs` are those of the code that answers hold.
 
-    time_s: float = 5.0
+    Time is CPU time, so that a verdict does not depend on what else the machine computes.
+    """
+
+    cpu_s: float = 5.0
     memory_bytes: int = 1 << 30
     programs: code.ProgramLimits = field(default_factory=code.ProgramLimits)
 
@@ -53,7 +55,7 @@ class Graders:
         self._run_code = run_code
         self._free: asyncio.Queue[GradingProcess] = asyncio.Queue()
         self._processes = [
-            GradingProcess(time_limit_s=self._limits.time_s, memory_bytes=self._limits.memory_bytes)
+            GradingProcess(cpu_s=self._limits.cpu_s, memory_bytes=self._limits.memory_bytes)
             for _ in range(workers)
         ]
         for process in self._processes:
@@ -132,10 +134,8 @@ class Graders:
         reply = await self._ask(
             {"kind": "mathematics", "gold": problem.gold, "boxed": boxed, "text": searched}
         )
-        if reply is None:
-            return Grade("wrong", boxed, _OUT_OF_TIME)
-        if reply["note"] is not None:
-            return Grade("wrong", boxed, reply["note"])
+        if "failed" in reply:
+            return Grade("wrong", boxed, _failure(reply))
         return _grade(reply["right"], reply["extracted"])
 
     async def _procedural(self, problem: Problem, text: str, ended: bool) -> Grade | None:
@@ -144,8 +144,8 @@ class Graders:
             return None
         order = {"kind": "procedural", "gold": problem.gold, "text": found, "extra": problem.extra}
         reply = await self._ask(order)
-        if reply is None:
-            return _grade(found == problem.gold, found, _OUT_OF_TIME)
+        if "failed" in reply:
+            return _grade(found == problem.gold, found, _failure(reply))
         return _grade(reply["right"], found, reply["note"])
 
     async def _code(self, problem: Problem, text: str) -> Grade | None:
@@ -159,7 +159,7 @@ class Graders:
             self._free.put_nowait(process)
         return _grade(right, program, fault)
 
-    async def _ask(self, order: dict[str, Any]) -> dict[str, Any] | None:
+    async def _ask(self, order: dict[str, Any]) -> dict[str, Any]:
         process = await self._free.get()
         try:
             return await process.ask(order)
@@ -171,6 +171,10 @@ def _grade(right: bool, extracted: str | None, note: str | None = None) -> Grade
     if extracted is None:
         return None
     return Grade("right" if right else "wrong", extracted, note)
+
+
+def _failure(reply: dict[str, Any]) -> str:
+    return f"the grader {reply['failed']}; compared as text"
 
 
 def _choices(problem: Problem) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from stillhouse.evals.grading.boxes import last_boxed, plain
+from stillhouse.evals.grading.boxes import last_boxed
 
 _LETTERS = "ABCDEFGHIJ"
 # What may stand around a letter: emphasis, brackets, quotes, LaTeX.
@@ -23,8 +23,9 @@ def find(answer: str, choices: Sequence[str], *, ended: bool) -> str | None:
     r"""The letter that the answer settles on, in capitals: the last one, of the surest kind.
 
     In this order: in a `\boxed{}`; after "answer" ("Answer: C", "the answer is (C)"), or before "is
-    correct"; a line of its own, or that a choice's label begins; in bold or in brackets; the text
-    of exactly one choice. An answer that was cut off (not `ended`) must have said which it is.
+    correct"; a line of its own, or that a choice's label begins; in bold or in brackets; at the end
+    of the last line; the text of exactly one choice, which that line is or ends with. An answer
+    that was cut off (not `ended`) must have said which it is.
     """
     letters = _LETTERS[: len(choices)] if choices else _LETTERS
     boxed = last_boxed(answer)
@@ -35,13 +36,18 @@ def find(answer: str, choices: Sequence[str], *, ended: bool) -> str | None:
     found = _announced(answer, letters, choices)
     if found or not ended:
         return found
+    answer = re.sub(r"</?answer>", "", answer).strip()
+    last = answer.rpartition("\n")[2]
+    if len(answer) == 1 and answer.upper() in letters:
+        return answer.upper()
     return (
         _labelled(answer, letters)
         or _last(rf"\*\*{_BEFORE}([{letters}])(?![\w'’])", answer)
         or _last(rf"\(([{letters}])\)", answer)
         or _last(rf"(?i:option|choice)\s+[*(\"']*([{letters}])(?![\w'’])", answer)
+        or _last(rf"[\s:：(-]([{letters}])\W*$", last)
         or _by_text(answer, choices)
-        or _by_text(_lines(answer)[-1] if _lines(answer) else "", choices)
+        or _by_ending(last, choices)
     )
 
 
@@ -56,7 +62,12 @@ def _boxed_letter(boxed: str, letters: str) -> str | None:
 
 
 def _announced(answer: str, letters: str, choices: Sequence[str]) -> str | None:
-    lead = r"(?i:\banswers?|\bchoice|\boption)\b[^\n.:]{0,80}?(?:\b(?i:is|be|are)\b\s*:?|[:=])"
+    # "Let us look at each option:" announces all of them.
+    verb = r"\b(?i:is|be|are)\b\s*:?"
+    lead = (
+        rf"(?:(?i:\banswers?|\bchoice)\b[^\n.:]{{0,80}}?(?:{verb}|[:=])"
+        rf"|(?i:\boption|\bcorrect|\bright)\b[^\n.:]{{0,80}}?{verb})"
+    )
     small = letters.lower()
     after = rf"{lead}{_BEFORE}([{letters}]){_AFTER}"
     # A small one only in brackets, or at the end of the line.
@@ -65,8 +76,8 @@ def _announced(answer: str, letters: str, choices: Sequence[str]) -> str | None:
         rf"|(?<=\s)([{small}])(?=\.?\s*(?:\n|$)))"
     )
     before = (
-        rf"(?<![\w'’])([{letters}])[).:\"'*]*[^\n.]{{0,80}}?\s(?i:is|would be)\s(?i:the\s)?"
-        r"(?:[*]*)(?i:most\s)?(?i:likely\s)?(?i:correct|right|best|true|accurate|answer)\b"
+        rf"(?<![\w'’])([{letters}])(?![\w'’])[).:\"'*]*[^\n.]{{0,80}}?\s(?i:is|would be)\s"
+        r"(?i:the\s)?\**(?i:most\s)?(?i:likely\s)?(?i:correct|right|best|true|accurate|answer)\b"
     )
     found = [
         (match.start(), next(group for group in match.groups() if group).upper())
@@ -97,12 +108,30 @@ def _labelled(answer: str, letters: str) -> str | None:
 def _by_text(text: str, choices: Sequence[str]) -> str | None:
     """The letter of the one choice whose whole text this is."""
     wanted = _bare(text)
-    same = [index for index, choice in enumerate(choices) if wanted and _bare(choice) == wanted]
-    return _LETTERS[same[0]] if len(same) == 1 and same[0] < len(_LETTERS) else None
+    return _only([wanted == _bare(choice) and wanted != "" for choice in choices])
+
+
+def _by_ending(text: str, choices: Sequence[str]) -> str | None:
+    """The letter of the choice that a sentence ends with, if it has no other in it."""
+    sentence, ending = _bare(text), ""
+    bare = [_bare(choice) for choice in choices]
+    for choice in bare:
+        if choice and re.search(rf"(?<![\w.,-]){re.escape(choice)}$", sentence):
+            ending = max(ending, choice, key=len)
+    others = [choice for choice in bare if choice and choice not in ending]
+    before = sentence.removesuffix(ending)
+    if not ending or any(re.search(rf"\b{re.escape(choice)}\b", before) for choice in others):
+        return None
+    return _only([choice == ending for choice in bare])
+
+
+def _only(fits: list[bool]) -> str | None:
+    return _LETTERS[fits.index(True)] if sum(fits) == 1 and True in fits[:10] else None
 
 
 def _bare(text: str) -> str:
-    return plain(text.replace("*", "").strip(" \n\"'`.:")).casefold()
+    text = re.sub(r"[*$]|\\[()]", "", text).replace("−", "-")
+    return " ".join(text.casefold().split()).strip(" \"'`.:")
 
 
 def _last(pattern: str, text: str) -> str | None:

@@ -30,6 +30,12 @@ def compare(gold: str, boxed: str | None, text: str) -> tuple[bool, str | None]:
     return verify(_gold(gold), answers, timeout_seconds=None), taken
 
 
+def warm() -> None:
+    """Loads grammar and patterns, which takes longer than an answer may."""
+    compare(r"\frac{1}{2} + x", r"x + 0.5", "")
+    compare("2", None, "The answer is 1 + 1.")
+
+
 def _gold(gold: str) -> list[object]:
     if _NUMBER.fullmatch(gold.strip()):
         return list(parse(gold.strip(), (ExprExtractionConfig(),), parsing_timeout=None))

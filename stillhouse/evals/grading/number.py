@@ -19,7 +19,7 @@ _CURRENCY = r"[$€£¥₹]"
 _DIGITS = r"\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+"
 # A minus belongs to the number unless something stands before it that can be subtracted from.
 _NUMBER = re.compile(
-    rf"(?P<sign>(?<![\w)\]}}])-\s?)?{_CURRENCY}?\s?(?P<inner>-)?(?P<digits>{_DIGITS})"
+    rf"(?P<sign>(?<![\w)\]}}])-\s?)?(?:{_CURRENCY}\s?(?P<inner>-)?)?(?P<digits>{_DIGITS})"
     rf"(?:\s?/\s?(?P<below>\d+)(?![\d/]))?"
 )
 _FRACTION = re.compile(r"\\[dtc]?frac\s*\{\s*(-?[\d,.]+)\s*\}\s*\{\s*([\d,.]+)\s*\}")

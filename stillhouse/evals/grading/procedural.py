@@ -22,9 +22,11 @@ _NAME = re.compile(r"[^\W\d]\w*")
 _ATTRIBUTE = re.compile(r"[\w)\]]\s*\.\s*[^\W\d]")
 # Beside them names of one letter, with or without a number: C, x, y2.
 _NAMES = frozenset(
-    ("sin", "cos", "tan", "cot", "sec", "csc", "asin", "acos", "atan", "sinh", "cosh", "tanh")
-    + ("exp", "log", "ln", "sqrt", "Abs", "abs", "pi", "oo", "erf", "Ei", "Si", "Ci", "li")
-    + ("Rational", "Integer", "Float", "Symbol")
+    [
+        *("sin", "cos", "tan", "cot", "sec", "csc", "asin", "acos", "atan", "sinh", "cosh", "tanh"),
+        *("exp", "log", "ln", "sqrt", "Abs", "abs", "pi", "oo", "erf", "Ei", "Si", "Ci", "li"),
+        *("Rational", "Integer", "Float", "Symbol"),
+    ]
 )
 _parse_expr = sympy_parser.parse_expr
 

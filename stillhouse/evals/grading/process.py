@@ -7,6 +7,7 @@ import json
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from stillhouse.errors import StillhouseError, UsageError
 # With -I nothing of the environment and of the folder at hand is imported.
 _START = "import sys; sys.path.insert(0, sys.argv[1]); from {module} import main; main({arguments})"
 _START_LIMIT_S = 120.0  # sympy takes a second to import, on a machine that is free
+# The worker ends what is late by itself; this is for when it does not, as where it cannot fork.
+_BACKSTOP = 12.0
 
 
 def command(module: str, arguments: str = "") -> list[str]:
@@ -26,52 +29,50 @@ def command(module: str, arguments: str = "") -> list[str]:
 
 
 class GradingProcess:
-    """One at a time is graded in it. Started when first asked, and again after it was killed."""
+    """Takes one order at a time. Started when first asked, and again after it was killed."""
 
-    def __init__(self, *, time_limit_s: float, memory_bytes: int) -> None:
-        self._time_limit_s = time_limit_s
+    def __init__(self, *, cpu_s: float, memory_bytes: int) -> None:
+        self._cpu_s = cpu_s
         self._memory_bytes = memory_bytes
         self._process: Process | None = None
         self._prepared: set[str] = set()
-        self.kills = 0
+        self._ids = count()
 
-    async def ask(self, order: dict[str, Any]) -> dict[str, Any] | None:
-        """What the worker answers; None if it took too long, or died of it.
+    async def ask(self, order: dict[str, Any]) -> dict[str, Any]:
+        """What the worker answers; {"failed": how} if it took too long, or died of it.
 
         Raises UsageError if a library that it needs is not installed.
         """
         await self._prepare(order["kind"])
         try:
-            return await asyncio.wait_for(self._exchange(order), self._time_limit_s)
-        except (TimeoutError, EOFError, OSError):
-            await self._kill()
-        except asyncio.CancelledError:
-            await self._kill()
-            raise
-        return None
+            # The one before may still be computed, if nobody waits for it any more.
+            return await asyncio.wait_for(self._exchange(order), 2 * _BACKSTOP * self._cpu_s)
+        except (TimeoutError, EOFError, OSError) as error:
+            await self.close()
+            is_late = isinstance(error, TimeoutError)
+            return {"failed": "ran out of time" if is_late else "gave up"}
 
     async def close(self) -> None:
         """Ends the process, if there is one."""
-        if self._process is not None:
-            await self._kill()
+        process, self._process = self._process, None
+        self._prepared = set()
+        if process is not None:
+            await end(process)
 
     async def _prepare(self, kind: str) -> None:
         if kind in self._prepared:
             return
         if self._process is None:
-            arguments = f"{self._memory_bytes}, {self._time_limit_s}"
+            arguments = f"{self._memory_bytes}, {self._cpu_s}"
             self._process = await asyncio.create_subprocess_exec(
                 *command("worker", arguments), stdin=PIPE, stdout=PIPE, stderr=DEVNULL
             )
         try:
             reply = await asyncio.wait_for(self._exchange({"prepare": kind}), _START_LIMIT_S)
-        except BaseException as error:
-            await self._kill()
-            if isinstance(error, TimeoutError | EOFError | OSError):
-                raise StillhouseError("the process that grades does not start") from error
-            raise
+        except (TimeoutError, EOFError, OSError) as error:
+            await self.close()
+            raise StillhouseError("the process that grades does not start") from error
         if "missing" in reply:
-            await self._kill()
             raise UsageError(
                 f"grading {kind} needs {reply['missing']}, which is not installed",
                 hint="pip install 'stillhouse[eval]'",
@@ -83,20 +84,14 @@ class GradingProcess:
         assert process is not None
         assert process.stdin is not None
         assert process.stdout is not None
-        process.stdin.write(json.dumps(order).encode() + b"\n")
+        order_id = next(self._ids)
+        process.stdin.write(json.dumps({**order, "id": order_id}).encode() + b"\n")
         await process.stdin.drain()
-        line = await process.stdout.readline()
-        if not line.endswith(b"\n"):
-            raise EOFError
-        reply: dict[str, Any] = json.loads(line)
-        return reply
-
-    async def _kill(self) -> None:
-        process, self._process = self._process, None
-        self._prepared = set()
-        if process is not None:
-            self.kills += 1
-            await end(process)
+        while line := await process.stdout.readline():
+            reply: dict[str, Any] = json.loads(line)
+            if reply["id"] == order_id:  # else of an order that was cancelled
+                return reply
+        raise EOFError
 
 
 async def end(process: Process) -> None:
