@@ -85,7 +85,9 @@ def comparison_sentence(one: Comparison) -> str:
     if found is None:
         return start
     if found.is_shown and found.recovery is not None:
-        return f"{start}, recovery {percent(found.recovery.value)}"
+        value, low, high = found.recovery
+        limits = "" if low is None or high is None else f" ({low * 100:.1f} to {high * 100:.1f})"
+        return f"{start}, recovery {percent(value)}{limits}"
     if not found.is_shown and found.least:
         return f"{start}; {found.least * 100:.1f} points would show in 4 of 5 such runs"
     return start
