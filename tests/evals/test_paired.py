@@ -7,7 +7,7 @@ from math import comb
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stillhouse.errors import UsageError
@@ -63,6 +63,7 @@ def test_questions_that_both_find_hard_cancel_out() -> None:
     assert difference_of(a, b).stderr_questions < 0.5 * math.hypot(*apart)
 
 
+@settings(max_examples=60)
 @given(runs())
 def test_swapping_the_runs_negates_everything(pair: tuple[Rows, Rows]) -> None:
     one, other = difference_of(*pair), difference_of(*reversed(pair))
@@ -72,6 +73,7 @@ def test_swapping_the_runs_negates_everything(pair: tuple[Rows, Rows]) -> None:
     assert other.is_shown == one.is_shown
 
 
+@settings(max_examples=60)
 @given(runs())
 def test_the_same_run_has_no_difference_at_all(pair: tuple[Rows, Rows]) -> None:
     found = difference_of(pair[0], pair[0])
@@ -80,6 +82,7 @@ def test_the_same_run_has_no_difference_at_all(pair: tuple[Rows, Rows]) -> None:
     assert found.recovery is None or found.recovery.value == 1
 
 
+@settings(max_examples=60)
 @given(runs())
 def test_a_difference_is_that_of_the_scores_and_lies_in_its_intervals(
     pair: tuple[Rows, Rows],
@@ -213,6 +216,7 @@ def test_the_least_difference_is_shown_in_four_of_five_runs() -> None:
     assert 0.7 < held(p, p - least, 2, -least, 4)[1] < 0.92
 
 
+@settings(max_examples=60)
 @given(runs(least=3))
 def test_recovery_holds_one_just_where_no_difference_is_shown(pair: tuple[Rows, Rows]) -> None:
     found = difference_of(*pair)

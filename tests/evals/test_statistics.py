@@ -7,7 +7,7 @@ from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stillhouse.errors import UsageError
@@ -113,12 +113,14 @@ def test_no_score_is_certain() -> None:
     assert nothing.high < once.high < nothing.high + 0.01
 
 
+@settings(max_examples=60)
 @given(shares)
 def test_an_interval_holds_its_score_and_stays_between_0_and_1(rows: list[list[float]]) -> None:
     score = pass_at_1(rows)
     assert 0 <= score.low <= score.value <= score.high <= 1
 
 
+@settings(max_examples=60)
 @given(shares)
 def test_what_is_wrong_is_the_mirror_of_what_is_right(rows: list[list[float]]) -> None:
     score, mirror = pass_at_1(rows), pass_at_1([[1 - one for one in row] for row in rows])
@@ -182,6 +184,7 @@ def test_pass_at_k_is_the_product_of_the_paper(right: int, samples: int, k: int)
     assert pass_at_k(rows_of((right, samples)), k) == pytest.approx(product, abs=1e-12)
 
 
+@settings(max_examples=60)
 @given(rights)
 def test_pass_at_k_is_the_mean_over_all_sets_of_k_and_grows_with_k(rows: list[list[float]]) -> None:
     found = [pass_at_k(rows, k) for k in range(1, 7)]

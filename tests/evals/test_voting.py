@@ -7,7 +7,7 @@ from itertools import combinations
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stillhouse.errors import UsageError
@@ -31,6 +31,7 @@ def by_all_sets(answers: str, k: int) -> float:
     return total / count
 
 
+@settings(max_examples=60)
 @given(st.text("abcde-", min_size=1, max_size=9), st.data())
 def test_a_vote_is_the_mean_over_every_set_of_k(answers: str, data: st.DataObject) -> None:
     k = data.draw(st.integers(1, len(answers)))
@@ -53,12 +54,14 @@ def test_samples_without_an_answer_do_not_vote() -> None:
     assert maj_at_k([votes("a---")], 1) == 0.25
 
 
+@settings(max_examples=60)
 @given(st.text("abcde-", min_size=1, max_size=12))
 def test_a_majority_of_one_is_the_mean_score(answers: str) -> None:
     mean = sum(one.score for one in votes(answers)) / len(answers)
     assert maj_at_k([votes(answers)], 1) == pytest.approx(mean)
 
 
+@settings(max_examples=60)
 @given(st.text("abcde-", min_size=2, max_size=12), st.randoms(use_true_random=False))
 def test_the_order_of_samples_does_not_matter(answers: str, random: Random) -> None:
     shuffled = list(answers)
