@@ -12,11 +12,11 @@ enough for it. The one for the fixed set holds sampling alone. It is narrower, a
 
 Samples that hold no case of something can't say that there is none: a t interval alone would be of
 no width where two runs happen to agree everywhere. So intervals are as wide as if two more samples
-had been answered differently, which widens usual ones by 3 % for 200 questions and 18 % for 30. In
-simulations with 1 question in 50 lost, of 200 with one sample each, t intervals hold the truth in 90
-of 100 cases, these in 98; with 20 samples of each both stay at 90, for nothing but more questions
-finds rare losses. It goes by the share of scores that are just right or wrong: others (mc2) are the
-same only where the same was computed.
+had been answered differently, which widens usual ones by 3 % for 200 questions and 18 % for 30.
+In simulations with 1 question in 50 lost, of 200 with one sample each, t intervals hold the truth
+in 90 of 100 cases, these in 98; with 20 samples of each both stay at 90, for nothing but more
+questions finds rare losses. It goes by the share of scores that are just right or wrong: others
+(mc2) are the same only where the same was computed.
 """
 
 from __future__ import annotations
