@@ -12,17 +12,18 @@ enough for it. The one for the fixed set holds sampling alone. It is narrower, a
 
 Samples that hold no case of something can't say that there is none: a t interval alone would be of
 no width where two runs happen to agree everywhere. So intervals are as wide as if two more samples
-had been answered differently, which widens those of usual runs by a few percent. In simulations
-with 1 question in 50 lost, of 200 with one sample each, t intervals hold the truth in 90 of 100
-cases, these in 98. (With many samples of each it stays at 90: few questions are the limit.) It goes
-by the share of scores that are just right or wrong: others (mc2) are the same only where the same
-was computed.
+had been answered differently, which widens usual ones by 3 % for 200 questions and 18 % for 30.
+In simulations with 1 question in 50 lost, of 200 with one sample each, t intervals hold the truth
+in 90 of 100 cases, these in 98; with 20 samples of each both stay at 90, for nothing but more
+questions finds rare losses. It goes by the share of scores that are just right or wrong: others
+(mc2) are the same only where the same was computed.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from operator import sub
 from typing import NamedTuple
 
 import numpy as np
@@ -163,14 +164,13 @@ def _unseen_variance(a: Scores, b: Scores) -> float:
 
 def _sampling_error(a: Scores, b: Scores) -> float | None:
     """For the fixed set; None where no row has two samples in both runs."""
-    rows_a, rows_b = ([np.asarray(row, np.float64) for row in rows] for rows in (a, b))
-    if all(one.size == two.size for one, two in zip(rows_a, rows_b, strict=True)):
-        variances = variances_of([two - one for one, two in zip(rows_a, rows_b, strict=True)])
-        return math.sqrt(float(variances.sum())) / len(a) if variances.size else None
-    apart = [variances_of(rows) for rows in (rows_a, rows_b)]
-    if not all(one.size for one in apart):
-        return None
-    return math.sqrt(math.fsum(float(one.sum()) for one in apart)) / len(a)
+    rows = list(zip(a, b, strict=True))
+    if all(len(one) == len(two) for one, two in rows):
+        variances = variances_of([list(map(sub, two, one)) for one, two in rows])
+    else:
+        apart = [variances_of(a), variances_of(b)]
+        variances = [*apart[0], *apart[1]] if all(apart) else []
+    return math.sqrt(math.fsum(variances)) / len(a) if variances else None
 
 
 def _limits(value: float, half: float) -> tuple[float, float]:

@@ -85,7 +85,9 @@ def comparison_sentence(one: Comparison) -> str:
     if found is None:
         return start
     if found.is_shown and found.recovery is not None:
-        return f"{start}, recovery {percent(found.recovery.value)}"
+        value, low, high = found.recovery
+        limits = "" if low is None or high is None else f" ({low * 100:.1f} to {high * 100:.1f})"
+        return f"{start}, recovery {percent(value)}{limits}"
     if not found.is_shown and found.least:
         return f"{start}; {found.least * 100:.1f} points would show in 4 of 5 such runs"
     return start
@@ -100,13 +102,10 @@ def comparison_notes(comparisons: Sequence[Comparison]) -> Iterator[str]:
         "differences are taken question by question; their intervals are for other questions like"
         " these, and recovery is the ratio of the two scores (Fieller's interval)"
     )
-    fixed = [one for one in comparisons if _moves_only_here(one)]
-    for one in fixed:
-        assert one.difference is not None
+    for one in filter(_moves_only_here, comparisons):
         yield (
             f"{one.b} against {one.a}, {one.task}: on these very questions the difference is more"
-            f" than luck in sampling ({one.difference.value * 100:+.1f} points), but too few"
-            " questions show it to say so of others"
+            " than luck in sampling, but too few show it to say so of others"
         )
     if len(judged) >= _MANY:
         yield (
@@ -118,9 +117,10 @@ def comparison_notes(comparisons: Sequence[Comparison]) -> Iterator[str]:
 
 
 def _moves_only_here(one: Comparison) -> bool:
-    """Sampling can't explain the difference, the choice of questions can."""
+    """Sampling can't explain the difference, the choice of questions can. Where nothing is drawn,
+    and the limits are one, that is said of any difference and tells nothing."""
     found = one.difference
-    if found is None or found.is_shown or not found.stderr_sampling:
+    if found is None or found.is_shown or found.sampling_low == found.sampling_high:
         return False
     low, high = found.sampling_low, found.sampling_high
     return low is not None and high is not None and (low > 0 or high < 0)

@@ -111,19 +111,25 @@ def interval_of(means: Floats) -> tuple[float, float]:
     return max(0.0, min(mean, middle - half)), min(1.0, max(mean, middle + half))
 
 
-def variances_of(rows: Sequence[Floats]) -> Floats:
-    """Of each row's mean, from how its own samples differ; (rows,).
+def variances_of(rows: Scores) -> list[float]:
+    """Of each row's mean, from how its own samples differ.
 
     A single sample tells nothing of how it varies: its row is given what the other rows' samples
     vary by, in the mean. Empty where no row has two.
     """
-    known = [float(row.var(ddof=1)) for row in rows if row.size > 1]
-    if not known:
-        return np.empty(0)
-    others = math.fsum(known) / len(known)
-    return np.array(
-        [(float(row.var(ddof=1)) if row.size > 1 else others) / row.size for row in rows]
-    )
+    known = [_variance(row) if len(row) > 1 else None for row in rows]
+    told = [one for one in known if one is not None]
+    if not told:
+        return []
+    others = math.fsum(told) / len(told)
+    return [
+        (others if one is None else one) / len(row) for one, row in zip(known, rows, strict=True)
+    ]
+
+
+def _variance(row: Sequence[float]) -> float:
+    mean = math.fsum(row) / len(row)
+    return math.fsum((one - mean) ** 2 for one in row) / (len(row) - 1)
 
 
 def _sampling_error(scores: Scores) -> float | None:
@@ -131,8 +137,8 @@ def _sampling_error(scores: Scores) -> float | None:
     about their own mean. With K = 1 nothing tells a question that is answered now and then from one
     that always is.
     """
-    variances = variances_of([np.asarray(row, np.float64) for row in scores])
-    return math.sqrt(float(variances.sum())) / len(scores) if variances.size else None
+    variances = variances_of(scores)
+    return math.sqrt(math.fsum(variances)) / len(scores) if variances else None
 
 
 def _questions_error(means: Floats) -> float | None:
