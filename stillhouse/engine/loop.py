@@ -121,11 +121,16 @@ class EngineLoop(Generic[CacheT]):
         self, request: Request, kind: type[StreamT], num_samples: int
     ) -> list[StreamT]:
         self._engine.check(request)
+        if num_samples > 1 and not request.sampling.max_tokens:
+            raise UsageError(
+                f"{num_samples} samples of a request that only scores would be the same"
+            )
         streams = [kind(self._cancel, self._close_thought) for _ in range(num_samples)]
 
         def enter(engine: Engine[CacheT]) -> list[int]:
             first_id: int = engine.submit(request)
-            return [first_id, *engine.fork(first_id, num_samples - 1)]
+            more = engine.fork(first_id, num_samples - 1) if num_samples > 1 else ()
+            return [first_id, *more]
 
         self._enter(enter, [stream.inbox for stream in streams])
         return streams
