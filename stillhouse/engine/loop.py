@@ -129,8 +129,9 @@ class EngineLoop(Generic[CacheT]):
 
         def enter(engine: Engine[CacheT]) -> list[int]:
             first_id: int = engine.submit(request)
-            more = engine.fork(first_id, num_samples - 1) if num_samples > 1 else ()
-            return [first_id, *more]
+            if num_samples == 1:
+                return [first_id]
+            return [first_id, *engine.fork(first_id, num_samples - 1)]
 
         self._enter(enter, [stream.inbox for stream in streams])
         return streams
