@@ -25,6 +25,7 @@ from stillhouse.errors import UsageError
 from stillhouse.facts import facts_of
 from stillhouse.hardware import this_machine
 from stillhouse.kernels.isa import Isa, detect
+from stillhouse.likelihoods import Likelihood, Weighing, weighed, weighing
 from stillhouse.models.batch import BLOCK_TOKENS
 from stillhouse.models.capacity import choose_blocks, choose_context
 from stillhouse.models.config import ModelConfig
@@ -49,6 +50,7 @@ __all__ = [
     "Chat",
     "ChatOptions",
     "ChatStream",
+    "Likelihood",
     "Reply",
     "Timings",
     "Usage",
@@ -228,6 +230,28 @@ class LLM:
             AsyncChatStream(stream, self._reader(question, asked_at), question) for stream in events
         ]
 
+    def likelihoods(self, prompt: str, continuations: Sequence[str]) -> list[Likelihood]:
+        """How probable each text is right after the prompt, which is computed once.
+
+        Neither goes through the template. Raises UsageError for a continuation without a token of
+        its own, ContextTooLong, EngineStopped.
+        """
+        asked = self._weighing(prompt, continuations)
+        with ExitStack() as opened:
+            streams = self._engine.submit_scored(*asked)
+            for stream in streams:
+                opened.enter_context(stream)
+            return weighed(continuations, [next(stream) for stream in streams])
+
+    async def alikelihoods(self, prompt: str, continuations: Sequence[str]) -> list[Likelihood]:
+        """As `likelihoods`, for a task of an event loop."""
+        asked = await asyncio.to_thread(self._weighing, prompt, continuations)
+        with ExitStack() as opened:
+            streams = self._engine.submit_scored_async(*asked)
+            for stream in streams:
+                opened.enter_context(stream)
+            return weighed(continuations, [await anext(stream) for stream in streams])
+
     def stats(self) -> EngineStats:
         """What the engine is doing and has done; waits for the step that it is in."""
         return self._engine.call(Engine.stats).result()
@@ -260,6 +284,11 @@ class LLM:
 
     def _question(self, chat: Chat | Prompt, options: ChatOptions) -> Question:
         return self._speech.question(chat, context_tokens=self.context_tokens, **options)
+
+    def _weighing(self, prompt: str, continuations: Sequence[str]) -> Weighing:
+        tokenizer = self._speech.tokenizer
+        start_id = tokenizer.eos_id if tokenizer.bos_id is None else tokenizer.bos_id
+        return weighing(prompt, continuations, self._speech.text_ids, start_id=start_id)
 
     def _reader(self, question: Question, asked_at: float) -> ReplyReader:
         calls = None

@@ -17,9 +17,11 @@ from stillhouse.client import describing
 from stillhouse.client.bodies import body_of
 from stillhouse.client.describing import ServerFacts
 from stillhouse.client.failures import broken_off, broken_stream, no_reply, refusal, told_in_stream
+from stillhouse.client.likelihoods import body_of_weighing, read_weighing
 from stillhouse.client.replies import ServedReply, ServedReplyReader
 from stillhouse.client.streams import ServedStream
 from stillhouse.errors import Offline, UsageError
+from stillhouse.likelihoods import Likelihood
 from stillhouse.questions import Chat, ChatOptions, Prompt, seeds_of
 from stillhouse.text import Delta
 from stillhouse.timings import Clock
@@ -27,6 +29,8 @@ from stillhouse.timings import Clock
 T = TypeVar("T")
 
 _MOST_BODY_BYTES = 2**20  # of a response that is no stream
+_MOST_WEIGHED = 64  # continuations in one request: what our own server takes
+_MOST_WEIGHING_BYTES = 2**28  # 64 prompts of 32,768 tokens at some 100 bytes
 # Shorter than servers keep idle connections (uvicorn and llama.cpp: 5 s), so that no request goes
 # into one that is being closed.
 _KEEPALIVE_S = 3.0
@@ -189,6 +193,30 @@ class Client:
 
         return self._run(drained())
 
+    async def alikelihoods(self, prompt: str, continuations: Sequence[str]) -> list[Likelihood]:
+        """How probable each text is right after the prompt, by a server that echoes prompts.
+
+        Raises what `describe` does; UsageError for a server that is known not to echo and for a
+        continuation without tokens; RequestFailed.
+        """
+        facts = self._facts or await self.describe()
+        found: list[Likelihood] = []
+        for start in range(0, len(continuations), _MOST_WEIGHED):
+            some = continuations[start : start + _MOST_WEIGHED]
+            body = body_of_weighing(prompt, some, model=facts.model, engine=facts.engine)
+            response = await self._send("/v1/completions", body)
+            async with response:
+                told = await self._read(response, _MOST_WEIGHING_BYTES)
+            if response.status != 200:
+                raise refusal(response.status, told, self.url, body)
+            document = _parsed(told)
+            found += read_weighing(document, prompt, some, engine=facts.engine, url=self.url)
+        return found
+
+    def likelihoods(self, prompt: str, continuations: Sequence[str]) -> list[Likelihood]:
+        """As `alikelihoods`, outside of an event loop."""
+        return self._run(self.alikelihoods(prompt, continuations))
+
     async def aclose(self) -> None:
         """Closes all connections; streams that are open end."""
         for stream in [*self._streams]:
@@ -228,11 +256,7 @@ class Client:
 
     async def _post(self, path: str, body: dict[str, Any]) -> aiohttp.ClientResponse:
         """A response that has begun to stream."""
-        data = json.dumps(body, separators=(",", ":")).encode()
-        try:
-            response = await self._opened().post(self.url + path, data=data)
-        except (aiohttp.ClientError, OSError) as error:
-            raise no_reply(error, self.url, self._timeout_s) from error
+        response = await self._send(path, body)
         if response.status == 200 and response.content_type == "text/event-stream":
             return response
         async with response:
@@ -242,6 +266,13 @@ class Client:
         if response.content_type == "application/json" and b'"error"' in told[:100]:
             raise told_in_stream(told, self.url)
         raise broken_stream(self.url, f"is none, but {response.content_type}: {told[:100]!r}")
+
+    async def _send(self, path: str, body: dict[str, Any]) -> aiohttp.ClientResponse:
+        data = json.dumps(body, separators=(",", ":")).encode()
+        try:
+            return await self._opened().post(self.url + path, data=data)
+        except (aiohttp.ClientError, OSError) as error:
+            raise no_reply(error, self.url, self._timeout_s) from error
 
     async def _get(self, session: aiohttp.ClientSession, path: str) -> dict[str, Any] | None:
         """As describing.Get. Raises Offline, and RequestFailed for a key that is wrong or missing
@@ -260,16 +291,15 @@ class Client:
             told = await self._read(response)
         if response.status in (401, 403) or response.status >= 500:
             raise refusal(response.status, told, self.url, ())
-        try:
-            document = json.loads(told)
-        except (ValueError, RecursionError):
-            return None
+        document = _parsed(told)
         return document if response.status == 200 and isinstance(document, dict) else None
 
-    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+    async def _read(
+        self, response: aiohttp.ClientResponse, most_bytes: int = _MOST_BODY_BYTES
+    ) -> bytes:
         parts, num_bytes = [], 0
         try:
-            while num_bytes < _MOST_BODY_BYTES and (part := await response.content.readany()):
+            while num_bytes < most_bytes and (part := await response.content.readany()):
                 parts.append(part)
                 num_bytes += len(part)
         except (aiohttp.ClientError, OSError) as error:
@@ -298,6 +328,14 @@ class Client:
                 total=None, sock_connect=self._timeout_s, sock_read=self._timeout_s
             ),
         )
+
+
+def _parsed(told: bytes) -> Any:
+    """None for what is no JSON."""
+    try:
+        return json.loads(told)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _root(url: str) -> str:

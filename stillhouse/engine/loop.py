@@ -123,6 +123,10 @@ class EngineLoop(Generic[CacheT]):
         self, request: Request, kind: type[StreamT], seeds: Sequence[int | None]
     ) -> list[StreamT]:
         self._engine.check(request)
+        if len(seeds) > 1 and not request.sampling.max_tokens:
+            raise UsageError(
+                f"{len(seeds)} samples of a request that only scores would be the same"
+            )
         streams = [kind(self._cancel, self._close_thought) for _ in seeds]
 
         def enter(engine: Engine[CacheT]) -> list[int]:

@@ -22,6 +22,7 @@ from stillhouse.evals.sample import Grade, Sample
 from stillhouse.evals.seeds import sample_seed
 from stillhouse.evals.store import Done, TaskStore
 from stillhouse.evals.task import GraderName, Problem
+from stillhouse.likelihoods import Likelihood
 from stillhouse.questions import Chat, ChatOptions, Prompt
 from stillhouse.replies import Reply
 from stillhouse.text import Delta
@@ -34,16 +35,6 @@ class ReplyStream(Protocol):
     def __aiter__(self) -> AsyncIterator[Delta | Reply]: ...
 
     def close(self) -> None: ...
-
-
-class Likelihood(Protocol):
-    """Of a continuation; `total` in nats."""
-
-    @property
-    def total(self) -> float: ...
-
-    @property
-    def num_tokens(self) -> int: ...
 
 
 class Talker(Protocol):

@@ -8,15 +8,16 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
 from stillhouse.client import Client
 from stillhouse.errors import FieldRefused, RequestFailed
-from stillhouse.evals.runner import Likelihood, ReplyStream
+from stillhouse.evals.runner import ReplyStream
 from stillhouse.evals.seeds import sample_seed
 from stillhouse.evals.task import Problem
+from stillhouse.likelihoods import Likelihood
 from stillhouse.llm import LLM
 from tests.evals.killable import QUESTIONS, SAMPLES, run_slowly
 from tests.evals.runs import HOT, RUN_SEED, assignment, evaluate, samples_file, toy
@@ -122,13 +123,6 @@ def test_a_budget_of_tokens_ends_the_asking(bench: Bench, tmp_path: Path) -> Non
 GOOD = Script(usage={"prompt_tokens": 9, "completion_tokens": 2})
 
 
-class NoLikelihoods(Client):
-    """What is asked for texts only."""
-
-    async def alikelihoods(self, prompt: str, continuations: Sequence[str]) -> Sequence[Likelihood]:
-        raise NotImplementedError
-
-
 @pytest.mark.parametrize(
     "failure",
     [
@@ -140,9 +134,7 @@ class NoLikelihoods(Client):
 )
 def test_a_failure_that_may_pass_is_asked_again(failure: Script, tmp_path: Path) -> None:
     with StubServer(GOOD, failure, failure, GOOD) as stub:
-        ear = evaluate(
-            NoLikelihoods(stub.url), tmp_path, assignment(4), 1, concurrency=1, options={}
-        )
+        ear = evaluate(Client(stub.url), tmp_path, assignment(4), 1, concurrency=1, options={})
     assert len(ear.samples) == 4
     assert [note.rpartition("; ")[2] for note in ear.notes] == [
         "trying again in 1 s",
@@ -156,13 +148,10 @@ def test_a_failure_that_stays_ends_the_run_with_all_that_was_kept(tmp_path: Path
     dead = Script(status=503, body=b"down")
     with StubServer(GOOD, GOOD, dead) as stub:
         with pytest.raises(RequestFailed, match="503: down"):
-            evaluate(NoLikelihoods(stub.url), tmp_path, assignment(4), 1, concurrency=1, options={})
+            evaluate(Client(stub.url), tmp_path, assignment(4), 1, concurrency=1, options={})
         assert len(stub.asked) == 2 + 4
     with StubServer(GOOD) as stub:
-        assert (
-            len(evaluate(NoLikelihoods(stub.url), tmp_path, assignment(4), 1, options={}).samples)
-            == 2
-        )
+        assert len(evaluate(Client(stub.url), tmp_path, assignment(4), 1, options={}).samples) == 2
     assert len(read(tmp_path)) == 4
 
 
@@ -170,25 +159,18 @@ def test_a_refusal_is_not_asked_again(tmp_path: Path) -> None:
     refused = Script(status=400, body=b'{"error": {"message": "bad", "param": "seed"}}')
     with StubServer(refused) as stub:
         with pytest.raises(FieldRefused):
-            evaluate(NoLikelihoods(stub.url), tmp_path, assignment(4), 1, concurrency=1, options={})
+            evaluate(Client(stub.url), tmp_path, assignment(4), 1, concurrency=1, options={})
         assert len(stub.asked) == 1
 
 
 def test_a_completion_goes_on_from_the_text_itself(tmp_path: Path) -> None:
     asked = assignment(1, toy(asking="completion"))
     with StubServer(GOOD) as stub:
-        evaluate(
-            NoLikelihoods(stub.url), tmp_path, asked, options={"stop": ("Q:",), "max_tokens": 7}
-        )
+        evaluate(Client(stub.url), tmp_path, asked, options={"stop": ("Q:",), "max_tokens": 7})
     (one,) = stub.asked
     assert one.path == "/v1/completions"
     assert one.body["prompt"] == asked.problems[0].prompt
     assert (one.body["stop"], one.body["max_tokens"]) == (["Q:"], 7)
-
-
-class Nats(NamedTuple):
-    total: float
-    num_tokens: int
 
 
 class Scales:
@@ -200,9 +182,9 @@ class Scales:
     async def asamples(self, *_: object, **__: object) -> Sequence[ReplyStream]:
         raise NotImplementedError
 
-    async def alikelihoods(self, prompt: str, continuations: Sequence[str]) -> Sequence[Likelihood]:
+    async def alikelihoods(self, prompt: str, continuations: Sequence[str]) -> list[Likelihood]:
         self.asked.append((prompt, tuple(continuations)))
-        return [Nats(-float(len(prompt + text)), 1) for text in continuations]
+        return [Likelihood(-float(len(prompt + text)), 1, 1, True) for text in continuations]
 
 
 def test_choices_are_weighed_and_kept_with_their_likelihoods(tmp_path: Path) -> None:
