@@ -50,7 +50,8 @@ def shown_samples(samples: Sequence[PageSample], most_bytes: int) -> list[PageSa
 def packed(samples: Iterable[PageSample]) -> dict[str, Any]:
     """`problems`, and `samples` that name theirs by its place there: a prompt is held once."""
     places: dict[str, int] = {}
-    problems, short = [], []
+    problems: list[dict[str, Any]] = []
+    short: list[dict[str, Any]] = []
     for sample in samples:
         problem = _of_problem(sample)
         place = places.setdefault(_json(problem), len(places))

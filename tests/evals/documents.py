@@ -119,7 +119,9 @@ def comparison(
     low, high, score = mean - 1.96 * se, mean + 1.96 * se, float(base.mean())
     verdict = f"no difference that {base.size} samples can show"
     if high < 0 or low > 0:
+        ends = sorted((abs(100 * low), abs(100 * high)))
         verdict = f"{'worse' if high < 0 else 'better'} by {abs(100 * mean):.1f} points"
+        verdict += f" ({ends[0]:.1f} to {ends[1]:.1f})"
     return {
         "a": a[0]["label"], "b": b[0]["label"], "task": task, "questions": len(each),
         "samples": base.shape[1], "difference": mean, "low": low, "high": high,

@@ -57,8 +57,9 @@ function keptSummary({ label, own, result, base, recovery, cost, what }) {
     el("h2", { class: "headline" }, `${shortOf(label)} keeps ${share(recovery)} % of`
       + ` ${shortOf(first.a)}'s score${cheap}`),
     el("div", { class: "stats" },
-      stat(share(recovery), " %", one ? `kept: ${from_to(share, first.recovery_low,
-        first.recovery_high)} %` : `kept, the mean of ${place}`),
+      stat(share(recovery), " %", !one ? `kept, the mean of ${place}`
+        : isNumber(first.recovery_high) ? `kept: ${from_to(share, first.recovery_low,
+          first.recovery_high)} %` : "kept, without limits"),
       one ? stat(share(score(result, first.task)), " %",
         `pass@1; ${shortOf(first.a)} ${share(score(base, first.task))} %`)
         : stat(share(worst.recovery), " %", `the least: ${titleOf(worst.task)}`),
@@ -67,9 +68,9 @@ function keptSummary({ label, own, result, base, recovery, cost, what }) {
           : "a weight") : null,
       isNumber(result.file_bytes) ? stat(gigabytes(result.file_bytes), " GB",
         isNumber(base.file_bytes) ? `of ${gigabytes(base.file_bytes)}` : "file") : null),
-    el("p", {}, one ? `${points(first.difference)} points, between ${points(first.low)} and`
-      + ` ${points(first.high)}: ${first.verdict}.` : `${sentence(worst.verdict)}`
-      + ` That is on ${titleOf(worst.task)}, where it keeps least.`),
+    el("p", {}, one ? "" : `${titleOf(worst.task)}, where it keeps least: `,
+      meaning(worst) === "same" ? `${points(worst.difference)} points, ${worst.verdict}.`
+        : sentence(worst.verdict)),
   ];
 }
 
@@ -80,7 +81,7 @@ function scoreSummary() {
   const figures = best.tasks[task], total = samplesOf(figures);
   const name = best.label === best.model ? best.model : `${best.model}, ${best.label},`;
   return [
-    el("p", { class: "over" }, titleOf(task)),
+    el("p", { class: "over" }, titleOf(task)), // of several tasks the first: the rest are below
     el("h2", { class: "headline" }, RESULTS.length > 1
       ? `${shortOf(best.label)} scores most: ${share(figures["pass@1"])} %`
       : `${name.replace(/,$/, "")} gets ${share(figures["pass@1"])} % right`),

@@ -99,7 +99,8 @@ function drawBits(holder) {
 /** Seconds for one sample, right or not, as if samples followed each other. */
 function secondsASample(one) {
   const figures = one.tasks[state.task];
-  return figures.seconds_per_correct * figures.right / samplesOf(figures);
+  return isNumber(figures.seconds_per_correct)
+    ? figures.seconds_per_correct * figures.right / samplesOf(figures) : null;
 }
 
 function drawSpeed(holder) {

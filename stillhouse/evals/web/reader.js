@@ -33,10 +33,21 @@ function makeReader() {
     const one = item.a ?? item;
     const column = (each) => el("div", { class: "came" }, el("h2", {}, each.label),
       answerParts(each, pattern));
-    shown.replaceChildren(problemPart(one, pattern), item.a
+    shown.replaceChildren(problemPart(one, pattern), siblings(item), item.a
       ? el("div", { class: "columns" }, column(item.a), column(item.b)) : column(one));
     shown.scrollTop = 0;
-    at("reader").classList.add("used"); // then it is printed as well
+  }
+
+  /** What became of the same problem everywhere: a row a label, a sign a sample. */
+  function siblings(item) {
+    const here = item.a ? [item.a, item.b] : [item], all = siblingsOf(here[0]);
+    if (all.length === 1 && all[0][1].length === 1) return "";
+    return el("section", { class: "siblings" }, el("h3", {}, "This problem"), all.map(([label, own]) =>
+      el("div", {}, el("span", { class: "quiet" }, shortOf(label)), own.map((one) => el("button", {
+        type: "button", class: `verdict-sign ${one.verdict}`, "aria-pressed":
+        String(here.includes(one)), title: `${label}, sample ${one.number}: `
+        + `${VERDICTS[one.verdict]?.name ?? one.verdict}`, onclick: () => choose(one) },
+      VERDICTS[one.verdict]?.sign ?? "?")))));
   }
 
   const counts = () => {
@@ -94,10 +105,13 @@ function makeReader() {
   function go(changes) {
     if (!SAMPLES.length) return;
     show({ text: "", change: "", ...changes });
+    isUsed();
     at("reader").scrollIntoView({ block: "start" });
     list.holder.focus({ preventScroll: true });
   }
 
+  const isUsed = () => at("reader").classList.add("used"); // then it is printed as well
+  for (const name of ["pointerdown", "keydown"]) at("reader").addEventListener(name, isUsed);
   const isTyping = (target) => target.closest?.("input:not([type=radio]), select, textarea");
   document.addEventListener("keydown", (event) => {
     if (!SAMPLES.length || event.ctrlKey || event.metaKey || event.altKey) return;
@@ -107,6 +121,7 @@ function makeReader() {
     else if (event.key === "/") form.querySelector("[name=text]").focus();
     else return;
     event.preventDefault();
+    isUsed();
     at("reader").scrollIntoView({ block: "nearest" });
   });
 

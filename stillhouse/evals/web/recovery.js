@@ -26,18 +26,19 @@ function drawRecovery() {
   const bases = [...new Set(own.map((one) => one.a))];
   const most = Math.max(...own.flatMap((one) => [one.low, one.high, one.difference])
     .filter(isNumber).map(Math.abs)) * 1.05 || 1;
-  const head = ["Result", bases.length > 1 ? "against" : null, "points", "between", "",
-    "% kept", "between", "What that says", hasPairs ? "" : null];
+  const head = [["Result"], bases.length > 1 ? ["against"] : null, ["difference", "points"],
+    ["interval", "95 %"], [""], ["kept", "%"], ["interval", "95 %"], ["What that says"],
+    hasPairs ? [""] : null].filter(Boolean);
   const [first] = own;
   at("recovery").replaceChildren(
     el("div", { class: "over-table" }, el("h2", {}, bases.length > 1 ? "Kept"
       : `Kept of ${bases[0]}'s score`), el("output", {}, `${titleOf(state.task)}, the same`
-      + ` ${plural(first.questions, "question")} in pairs; intervals of 95 %`)),
+      + ` ${plural(first.questions, "question")} in pairs`)),
     el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Recovery" },
       el("table", { class: "rows" },
-        el("thead", {}, el("tr", {}, head.filter((name) => name !== null).map((name) =>
-          el("th", { scope: "col", class: /points|between|kept/.test(name) ? "number" : null },
-            name)))),
+        el("thead", {}, el("tr", {}, head.map(([name, unit]) =>
+          el("th", { scope: "col", class: unit ? "number" : null }, name,
+            unit ? el("span", { class: "unit" }, unit) : null)))),
         el("tbody", {}, own.map((one) => recoveryRow(one, most, bases.length > 1))))));
 }
 
@@ -45,7 +46,7 @@ function recoveryRow(one, most, namesBase) {
   const number = (text, name = "") => el("td", { class: `number ${name}` }, text);
   const isDrawn = [one.low, one.high, one.difference].every(isNumber), result = resultOf(one.b);
   return el("tr", { "data-b": one.b },
-    el("th", { scope: "row" }, result ? markOf(seriesOf(result)) : null, one.b),
+    el("th", { scope: "row", title: one.b }, result ? markOf(seriesOf(result)) : null, one.b),
     namesBase ? el("td", {}, one.a) : null,
     number(points(one.difference), "strong"), number(from_to(points, one.low, one.high), "quiet"),
     el("td", {}, isDrawn ? forest(one, most) : BLANK),

@@ -19,8 +19,10 @@ const greatest = (items, get) => least(items, (item) => {
 });
 
 const score = (one, task) => one.tasks[task]?.["pass@1"];
-const interval = (one, task) => one.tasks[task]?.interval ?? null;
-const samplesOf = (figures) => (figures.questions ?? 0) * (figures.samples ?? 0);
+const interval = (one, task) => (one.tasks[task]?.interval?.every(isNumber)
+  ? one.tasks[task].interval : null);
+/** All that were graded: some questions may have more of them than others. */
+const samplesOf = (figures) => VERDICT_NAMES.reduce((sum, name) => sum + (figures[name] ?? 0), 0);
 const resultOf = (label) => RESULTS.find((one) => one.label === label);
 const titleOf = (task) => RESULTS.find((one) => one.tasks[task])?.tasks[task].title ?? task;
 

@@ -8,6 +8,17 @@ const hasPairs = SAMPLE_LABELS.length > 1;
 const CHANGES = [["lost", "right, then not"], ["gained", "not right, then right"],
   ["other", "not right in another way"], ["same", "the same verdict"]];
 
+const BY_PROBLEM = new Map();
+for (const one of SAMPLES) {
+  const name = JSON.stringify([one.task, one.problem]);
+  if (!BY_PROBLEM.has(name)) BY_PROBLEM.set(name, []);
+  BY_PROBLEM.get(name).push(one);
+}
+/** All samples of one's problem, by label. */
+const siblingsOf = ({ task, problem }) => SAMPLE_LABELS.map((label) => [label,
+  BY_PROBLEM.get(JSON.stringify([task, problem])).filter((one) => one.label === label)])
+  .filter(([, own]) => own.length);
+
 /** What stands in a sample, to be searched; a text that is not there matches nothing. */
 const TEXTS = ["problem", "prompt", "gold", "extracted", "note", "reasoning", "answer"];
 const patternOf = (text) => (text

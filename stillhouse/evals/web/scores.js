@@ -3,9 +3,9 @@
 const figureOf = (key, name, unit, get, show, about = {}) => ({ key, name, unit, show: orBlank(show),
   get: (one) => get(one.tasks[state.task], one), ...about });
 const counted = (key, title) => figureOf(key, VERDICTS[key].name, "samples",
-  (figures) => figures[key], tokens, { title, warns: true });
+  (figures) => figures[key], tokens, { title });
 
-/** The largest k that every result of a task has, of `pass@k` or `maj@k`; null where there is none. */
+/** The largest k that every result of a task has, of `maj@k` say; null where there is none. */
 function sharedK(name) {
   const sets = shownResults().map((one) => Object.keys(one.tasks[state.task][name] ?? {}));
   const all = sets.length ? sets[0].filter((k) => sets.every((set) => set.includes(k))) : [];
@@ -13,21 +13,15 @@ function sharedK(name) {
 }
 
 function columns() {
-  const of = (name, title) => {
-    const k = sharedK(`${name}@k`);
-    return k === null ? [] : [figureOf(`${name}@k`, `${name}@${k}`, "%",
-      (figures) => figures[`${name}@k`]?.[k], share, { most: true, title })];
-  };
-  const some = (name) => RESULTS.some((one) => isNumber(one[name]));
-  const isPlain = RESULTS.every((one) => one.quantization === one.label);
+  const k = sharedK("maj@k");
+  const isSaid = RESULTS.every((one) => one.label.includes(one.quantization ?? ""));
   return [
     { key: "label", name: "Result", fixed: true, get: (one) => one.label },
-    isPlain ? null : { key: "quantization", name: "Quantisation",
+    isSaid ? null : { key: "quantization", name: "Quantisation",
       get: (one) => one.quantization },
-    some("bits_per_weight") ? figureOf("bits", "Bits", "a weight", (_, one) => one.bits_per_weight,
-      (value) => value.toFixed(2), { most: true }) : null,
-    some("file_bytes") ? figureOf("size", "File", "GB", (_, one) => one.file_bytes, gigabytes)
-      : null,
+    figureOf("bits", "Bits", "a weight", (_, one) => one.bits_per_weight,
+      (value) => value.toFixed(2), { most: true }),
+    figureOf("size", "File", "GB", (_, one) => one.file_bytes, gigabytes),
     hasBudgets ? { ...figureOf("thinking_budget", "Budget", "tokens",
       (_, one) => one.thinking_budget, tokens), show: budgetText } : null,
     figureOf("pass@1", "pass@1", "%", (figures) => figures["pass@1"], share,
@@ -40,18 +34,18 @@ function columns() {
     figureOf("stderr_questions", "± questions", "points", (figures) => figures.stderr_questions,
       (value) => (100 * value).toFixed(1),
       { title: "Standard error if other questions of their kind were asked" }),
-    ...of("maj", "Of questions whose most frequent answer is right"),
-    ...of("pass", "Of questions that one sample in k gets right, without bias"),
+    ...(k ? [figureOf("maj@k", `maj@${k}`, "%", (figures) => figures["maj@k"]?.[k], share,
+      { most: true, title: "Of questions: the most frequent of k answers is right" })] : []),
     counted("no_answer", "Ended without an answer that could be read"),
     counted("truncated", "A limit of tokens came before an answer"),
     counted("looped", "Went in circles until it was stopped"),
     figureOf("mean_reasoning_tokens", "Thought", "tokens",
       (figures) => figures.mean_reasoning_tokens, significant),
-    figureOf("tokens_per_correct", "Tokens", "a right answer",
+    figureOf("tokens_per_correct", "Tokens", "per correct",
       (figures) => figures.tokens_per_correct, significant),
-    figureOf("seconds_per_correct", "Seconds", "a right answer",
+    figureOf("seconds_per_correct", "Seconds", "per correct",
       (figures) => figures.seconds_per_correct, significant),
-  ].filter(Boolean);
+  ].filter((column) => column && shownResults().some((one) => (column.get(one) ?? null) !== null));
 }
 
 function drawScores() {
@@ -80,13 +74,13 @@ function rowsOf(one, all) {
     const value = column.get(one), isBlank = value === null || value === undefined;
     if (!isNumeric(column)) return el("td", {}, isBlank ? BLANK : value);
     const text = column.show(value, one);
-    return el("td", { class: `number${column.strong ? " strong" : ""}${column.warns && value > 0
-      ? " warns" : ""}`, "data-key": column.key }, text);
+    const name = column.strong ? "number strong" : value === 0 ? "number quiet-0" : "number";
+    return el("td", { class: name, "data-key": column.key }, text);
   };
   const row = el("tr", { class: `option${isOpen ? " open" : ""}`, "data-n": one.n,
     onclick: () => { if (getSelection().isCollapsed) toggle(); } },
-  el("th", { scope: "row" }, el("button", { type: "button", "aria-expanded": String(isOpen) },
-    markOf(seriesOf(one)), one.label)), all.slice(1).map(cell));
+  el("th", { scope: "row", title: one.label }, el("button", { type: "button",
+    "aria-expanded": String(isOpen) }, markOf(seriesOf(one)), one.label)), all.slice(1).map(cell));
   return isOpen ? [row, el("tr", { class: "behind" }, el("td", { colspan: all.length },
     behind(one)))] : [row];
 }
@@ -109,8 +103,9 @@ function behind(one) {
     facts([
       ["samples", VERDICT_NAMES.map((name) => `${tokens(figures[name] ?? 0)}`
         + ` ${VERDICTS[name].name}`).join(", ") + `, of ${tokens(total)}`],
-      ["tokens", `${significant(figures.mean_reasoning_tokens)} of thought, `
-        + `${significant(figures.mean_answer_tokens)} of answer`],
+      isNumber(figures.mean_answer_tokens) ? ["tokens",
+        `${significant(figures.mean_reasoning_tokens)} of thought, `
+        + `${significant(figures.mean_answer_tokens)} of answer, in the mean`] : null,
       allK("pass@k") ? ["pass@k", allK("pass@k")] : null,
       allK("maj@k") ? ["maj@k", allK("maj@k")] : null,
     ], "facts")),
@@ -119,13 +114,14 @@ function behind(one) {
       el("li", {}, el("span", {}, name), el("b", {}, share(value)))))) : null);
 }
 
-/** A score says nothing without what was asked. */
+/** A score says nothing without what was asked. Doubled braces of the template are single ones. */
 function askedOf(figures) {
   return [
     el("p", {}, el("strong", {}, `${state.task}, version ${figures.version}`),
       figures.source ? `: ${sentence(String(figures.source))}` : ".",
       figures.chance > 0 ? ` Guessing scores ${share(figures.chance)} %.` : ""),
-    el("pre", { tabindex: 0, "aria-label": "The prompt" }, figures.prompt ?? ""),
+    el("pre", { tabindex: 0, "aria-label": "The prompt" }, (figures.prompt ?? "")
+      .replaceAll("{{", "{").replaceAll("}}", "}")),
   ];
 }
 
@@ -153,7 +149,7 @@ function drawOverview() {
             "aria-pressed": String(task === state.task), onclick: () => chooseTask(task) },
           titleOf(task)))), el("th", { scope: "col", class: "number" }, "Mean"))),
         el("tbody", {}, byBits(RESULTS).map((one) => el("tr", {},
-          el("th", { scope: "row" }, markOf(seriesOf(one)), one.label),
+          el("th", { scope: "row", title: one.label }, markOf(seriesOf(one)), one.label),
           TASKS.map((task) => cell(one, task)),
           el("td", { class: "number strong" }, share(mean(one)))))))));
 }

@@ -123,7 +123,7 @@ function undominated(items, cost, gain) {
 /** A name beside its mark, where none of `taken` stands already; null where there is no room. */
 function labelBeside(text, cx, cy, box, taken, name = "beside") {
   const wide = textWidth(text, "11.5px");
-  const places = [[9, 4], [-9 - wide, 4], [9, -8], [9, 16], [-9 - wide, -8], [-9 - wide, 16]];
+  const places = [[9, -7], [9, 4], [9, 16], [-9 - wide, -7], [-9 - wide, 4], [-9 - wide, 16]];
   for (const [dx, dy] of places) {
     const at = { left: cx + dx, right: cx + dx + wide, top: cy + dy - 10, bottom: cy + dy + 2 };
     if (at.left < box.left || at.right > box.right || at.top < box.top - 8) continue;
