@@ -165,6 +165,7 @@ def evaluate(
         timeout_s=timeout,
     )
     _check(targets, task or [], bool(also))
+    budgets = eval_targets.budgets(thinking_budget)
     tasks = eval_targets.tasks(task or []) if targets else []
     wishes = Wishes(seed, samples, max_tokens, temperature, top_p, think, token_budget)
     plan = RunPlan(
@@ -172,7 +173,7 @@ def evaluate(
             tasks, data=data, shots_data=shots_data, limit=limit, seed=seed, note=note
         ),
         wishes=wishes,
-        budgets=eval_targets.budgets(thinking_budget),
+        budgets=budgets,
         loading=LoadSettings(
             concurrency=concurrency,
             kv_type=kv_type.value,
