@@ -74,7 +74,7 @@ class Graders:
         if grader == "code" and not self._run_code:
             raise UsageError(
                 "this task runs programs that the model writes, and nobody has allowed that",
-                hint="--run-code allows it: each runs in a sandbox without files and network",
+                hint="--allow-code allows it: each runs in a sandbox without files and network",
             )
 
     async def grade(

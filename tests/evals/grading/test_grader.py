@@ -107,7 +107,7 @@ def test_code_is_refused_until_it_is_allowed() -> None:
     with pytest.raises(UsageError, match="nobody has allowed") as refusal:
         asyncio.run(ask())
     assert refusal.value.hint is not None
-    assert "--run-code" in refusal.value.hint
+    assert "--allow-code" in refusal.value.hint
 
 
 def test_a_library_that_is_missing_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
