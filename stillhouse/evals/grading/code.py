@@ -53,7 +53,7 @@ async def passes(
     program: str, extra: Mapping[str, Any], limits: ProgramLimits
 ) -> tuple[bool, str | None]:
     """Whether it passes all tests; else the first that it fails, and how, in words."""
-    tests = extra["tests"]
+    tests = await asyncio.to_thread(lambda: extra["tests"])  # may be unpacked now, from megabytes
     function = extra.get("function")
     loop = asyncio.get_running_loop()
     ends_at = loop.time() + limits.answer_s
