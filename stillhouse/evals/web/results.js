@@ -1,4 +1,4 @@
-// Results as the page has them: their tasks, the series they are in, and figures as people read them.
+// Results as the page has them: their tasks, the series they are in, their figures in words.
 
 const RESULTS = DOCUMENT.results.map((one, n) => ({ ...one, n, tasks: one.tasks ?? {} }));
 const COMPARISONS = DOCUMENT.comparisons ?? [];

@@ -1,7 +1,7 @@
 // Scores: one table a task, one row a result, and before them, for several tasks, all at a glance.
 
-const figureOf = (key, name, unit, get, show, about = {}) => ({ key, name, unit, show: orBlank(show),
-  get: (one) => get(one.tasks[state.task], one), ...about });
+const figureOf = (key, name, unit, get, show, about = {}) => ({ key, name, unit,
+  show: orBlank(show), get: (one) => get(one.tasks[state.task], one), ...about });
 const counted = (key, title) => figureOf(key, VERDICTS[key].name, "samples",
   (figures) => figures[key], tokens, { title });
 
