@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
@@ -25,6 +25,7 @@ from stillhouse.errors import UsageError
 from stillhouse.facts import facts_of
 from stillhouse.hardware import this_machine
 from stillhouse.kernels.isa import Isa, detect
+from stillhouse.likelihoods import Likelihood, Weighing, weighed, weighing
 from stillhouse.models.batch import BLOCK_TOKENS
 from stillhouse.models.capacity import choose_blocks, choose_context
 from stillhouse.models.config import ModelConfig
@@ -35,7 +36,7 @@ from stillhouse.planner import memory
 from stillhouse.planner.local import vocabulary_of, weights_of
 from stillhouse.planner.parts import Part
 from stillhouse.planner.workload import Workload
-from stillhouse.questions import Chat, ChatOptions, Prompt, Question, Speech
+from stillhouse.questions import Chat, ChatOptions, Prompt, Question, Speech, seeds_of
 from stillhouse.replies import AsyncChatStream, ChatStream, Reply, ReplyReader, Usage
 from stillhouse.text.answers import AnswerReader
 from stillhouse.text.logprobs import LogprobQueue
@@ -49,6 +50,7 @@ __all__ = [
     "Chat",
     "ChatOptions",
     "ChatStream",
+    "Likelihood",
     "Reply",
     "Timings",
     "Usage",
@@ -175,15 +177,20 @@ class LLM:
         return answer if stream else answer.drain()
 
     def samples(
-        self, chat: Chat | Prompt, num_samples: int, **options: Unpack[ChatOptions]
+        self,
+        chat: Chat | Prompt,
+        num_samples: int,
+        *,
+        seeds: Sequence[int] | None = None,
+        **options: Unpack[ChatOptions],
     ) -> list[Reply]:
-        """Several replies to one chat, as `chat` gives them. The prompt is computed once, and each
-        reply draws from a generator of its own, spawned from the seed.
+        """Several replies to one chat, each as `chat` with its seed gives it. The prompt is
+        computed once. Their seeds are `seeds`, one each, or count up from the chat's `seed`.
         """
-        _check_samples(num_samples)
+        chosen = seeds_of(num_samples, options.get("seed"), seeds)
         asked_at = self._clock()
         question = self._question(chat, options)
-        streams = self._engine.submit_samples(question.request, num_samples)
+        streams = self._engine.submit_samples(question.request, chosen)
         answers = [
             ChatStream(stream, self._reader(question, asked_at), question) for stream in streams
         ]
@@ -207,16 +214,43 @@ class LLM:
         return answer if stream else await answer.drain()
 
     async def asamples(
-        self, chat: Chat | Prompt, num_samples: int, **options: Unpack[ChatOptions]
+        self,
+        chat: Chat | Prompt,
+        num_samples: int,
+        *,
+        seeds: Sequence[int] | None = None,
+        **options: Unpack[ChatOptions],
     ) -> list[AsyncChatStream]:
         """Streams of several replies to one chat, as `samples` gives them; raises as `chat`."""
+        chosen = seeds_of(num_samples, options.get("seed"), seeds)
         asked_at = self._clock()
         question = await asyncio.to_thread(self._question, chat, options)
-        _check_samples(num_samples)
-        events = self._engine.submit_samples_async(question.request, num_samples)
+        events = self._engine.submit_samples_async(question.request, chosen)
         return [
             AsyncChatStream(stream, self._reader(question, asked_at), question) for stream in events
         ]
+
+    def likelihoods(self, prompt: str, continuations: Sequence[str]) -> list[Likelihood]:
+        """How probable each text is right after the prompt, which is computed once.
+
+        Neither goes through the template. Raises UsageError for a continuation without a token of
+        its own, ContextTooLong, EngineStopped.
+        """
+        asked = self._weighing(prompt, continuations)
+        with ExitStack() as opened:
+            streams = self._engine.submit_scored(*asked)
+            for stream in streams:
+                opened.enter_context(stream)
+            return weighed(continuations, [next(stream) for stream in streams])
+
+    async def alikelihoods(self, prompt: str, continuations: Sequence[str]) -> list[Likelihood]:
+        """As `likelihoods`, for a task of an event loop."""
+        asked = await asyncio.to_thread(self._weighing, prompt, continuations)
+        with ExitStack() as opened:
+            streams = self._engine.submit_scored_async(*asked)
+            for stream in streams:
+                opened.enter_context(stream)
+            return weighed(continuations, [await anext(stream) for stream in streams])
 
     def stats(self) -> EngineStats:
         """What the engine is doing and has done; waits for the step that it is in."""
@@ -251,6 +285,11 @@ class LLM:
     def _question(self, chat: Chat | Prompt, options: ChatOptions) -> Question:
         return self._speech.question(chat, context_tokens=self.context_tokens, **options)
 
+    def _weighing(self, prompt: str, continuations: Sequence[str]) -> Weighing:
+        tokenizer = self._speech.tokenizer
+        start_id = tokenizer.eos_id if tokenizer.bos_id is None else tokenizer.bos_id
+        return weighing(prompt, continuations, self._speech.text_ids, start_id=start_id)
+
     def _reader(self, question: Question, asked_at: float) -> ReplyReader:
         calls = None
         if question.tool_names:
@@ -262,11 +301,6 @@ class LLM:
             LogprobQueue(self._speech.tokenizer) if has_logprobs else None,
             Timer(self._clock, asked_at, self.load_s),
         )
-
-
-def _check_samples(num_samples: int) -> None:
-    if num_samples < 1:
-        raise UsageError(f"num_samples is {num_samples}, and must be at least 1")
 
 
 def _predicted_memory(

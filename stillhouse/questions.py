@@ -55,6 +55,7 @@ class ChatOptions(TypedDict, total=False):
     stop: Iterable[str]  # texts that end the answer
     ignore_eos: bool  # run on to max_tokens, to measure speed
     logprobs: int | None  # of the answer's tokens, and of so many of the likeliest beside each
+    echo: bool  # a Prompt comes back before the answer, its tokens with their logprobs if wanted
     presence_penalty: float  # taken from the logits of tokens that the reply already has
     frequency_penalty: float  # the same, times how often it has them
     repeat_penalty: float  # divides their positive logits, multiplies their negative ones
@@ -72,6 +73,7 @@ class Question(NamedTuple):
     splitter: ReasoningSplitter | Verbatim
     stops: tuple[str, ...]
     tool_names: tuple[str, ...] = ()  # that a reply may call
+    echo: str | None = None  # the prompt's text, where it is to come back
 
     @property
     def in_thought(self) -> bool:
@@ -120,15 +122,25 @@ class Speech:
             if schema is not None:
                 raise UsageError("a demanded tool call leaves no room for an answer_schema")
             schema = tools.schema
+        echo = self._echo(chat) if options.get("echo") else None
         request = Request(
             tuple(prompt_ids),
             sampling,
             self._thinking_limit(splitter, sampling, options),
             LoopGuard() if options.get("stop_loops", not sampling.ignore_eos) else None,
             None if schema is None else self._constraints.for_schema(schema),
+            score_from=None if echo is None or sampling.logprobs is None else 1,
         )
         reading = Verbatim(self.tokenizer) if isinstance(chat, Prompt) else splitter
-        return Question(request, reading, stops, () if tools is None else tools.names)
+        return Question(request, reading, stops, () if tools is None else tools.names, echo)
+
+    def text_ids(self, text: str) -> list[int]:
+        """A text to go on from as it is, behind what begins every text of this model."""
+        tokenizer = self.tokenizer
+        ids = tokenizer.encode(text, special=True)
+        if tokenizer.add_bos and tokenizer.bos_id is not None and ids[:1] != [tokenizer.bos_id]:
+            ids.insert(0, tokenizer.bos_id)
+        return ids
 
     @cached_property
     def _plain_ids(self) -> tuple[frozenset[int], frozenset[int]]:
@@ -153,12 +165,13 @@ class Speech:
                 tools=tools,
                 continue_last=options.get("continue_last", False),
             )
-        if not isinstance(chat.content, str):
-            return list(chat.content)
-        ids = tokenizer.encode(chat.content, special=True)
-        if tokenizer.add_bos and tokenizer.bos_id is not None and ids[:1] != [tokenizer.bos_id]:
-            ids.insert(0, tokenizer.bos_id)
-        return ids
+        return self.text_ids(chat.content) if isinstance(chat.content, str) else [*chat.content]
+
+    def _echo(self, chat: Chat | Prompt) -> str:
+        if not isinstance(chat, Prompt):
+            raise UsageError("echo is for prompts: a chat has no text of its own")
+        content = chat.content
+        return content if isinstance(content, str) else self.tokenizer.decode(content)
 
     def _sampling(
         self, prompt_ids: list[int], context_tokens: int, options: ChatOptions
@@ -203,6 +216,27 @@ class Speech:
             boundary_ids=boundary_ids,
             blank_ids=blank_ids,
         )
+
+
+def seeds_of(
+    num_samples: int, seed: int | None, seeds: Sequence[int] | None = None
+) -> tuple[int | None, ...]:
+    """One for each sample of a chat: as given, counting up from `seed`, or None, drawn anew.
+
+    Sample k is then the same chat asked alone with the k-th. Raises UsageError.
+    """
+    if num_samples < 1:
+        raise UsageError(f"num_samples is {num_samples}, and must be at least 1")
+    if seeds is None:
+        return tuple(None if seed is None else seed + k for k in range(num_samples))
+    if seed is not None:
+        raise UsageError("seed and seeds are both given, and each sample has one seed")
+    if len(seeds) != num_samples:
+        raise UsageError(f"{len(seeds)} seeds are given for {num_samples} samples")
+    for one in seeds:
+        if one < 0:
+            raise UsageError(f"a seed is {one}, and must be at least 0")
+    return tuple(seeds)
 
 
 def _reserve(

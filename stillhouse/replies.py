@@ -57,13 +57,15 @@ class Reply:
     timings: Timings
     tool_calls: tuple[ToolCall, ...] = ()
     logprobs: tuple[TokenLogprob, ...] = ()  # of the answer's tokens, where they were asked for
+    echo: str = ""  # the prompt, where it was to come back
+    prompt_logprobs: tuple[TokenLogprob, ...] = ()  # of its tokens; not of further samples
     phase: Phase = "decode"  # where it was when it ended
 
     def as_json(self) -> dict[str, Any]:
         """The same names and values, ready for `json.dumps`; without calls and log-probabilities,
         which have forms of their own wherever they are asked for.
         """
-        document = asdict(replace(self, logprobs=(), tool_calls=()))
+        document = asdict(replace(self, logprobs=(), prompt_logprobs=(), tool_calls=()))
         return {name: document[name] for name in _DOCUMENTED}
 
 
@@ -81,12 +83,14 @@ class ReplyReader:
         self._answer = answer
         self._logprobs = logprobs
         self._timer = timer
-        self._num_prompt = len(question.request.prompt_ids)
+        self._question = question
+        self._num_prompt = question.request.num_prompt
         self._num_cached = 0
         self._num_reasoning = self._num_answer = 0
         self._texts = {"reasoning": "", "answer": ""}
         self._tool_calls: list[ToolCall] = []
         self._all_logprobs: list[TokenLogprob] = []
+        self._prompt_logprobs: tuple[TokenLogprob, ...] = ()
         self._thinking_end: ThinkingEnd = "none"
         self._phase: Phase = "decode"
 
@@ -95,6 +99,7 @@ class ReplyReader:
         self._num_cached = event.cached_tokens
         self._timer.queue_s = event.queue_s
         self._phase = event.phase
+        self._note_scores(event)
         items: list[Delta | Reply] = [*self._sure(self._split(event))]
         if self._answer.has_ended:
             return [*items, self._reply("stop")]
@@ -113,6 +118,8 @@ class ReplyReader:
     def _reply(self, finish_reason: FinishReason) -> Reply:
         if self._splitter.in_thought and self._thinking_end == "none":
             self._thinking_end = _CUT_OFF[finish_reason]
+        if self._question.echo is not None and self._logprobs is not None:
+            self._all_logprobs += self._logprobs.due(self._answer.settled_chars)
         wants_calls = bool(self._tool_calls) and finish_reason == "stop"
         return Reply(
             self._texts["reasoning"],
@@ -123,8 +130,17 @@ class ReplyReader:
             self._timer.timings(self._num_prompt - self._num_cached),
             tuple(self._tool_calls),
             tuple(self._all_logprobs),
+            self._question.echo or "",
+            self._prompt_logprobs,
             self._phase,
         )
+
+    def _note_scores(self, event: TokenEvent) -> None:
+        """Of the prompt's tokens, all of which but the first come with the first event."""
+        asked = self._question.request
+        is_all = asked.score_from is not None and len(event.scores) == asked.num_prompt - 1
+        if is_all and self._logprobs is not None:
+            self._prompt_logprobs = self._logprobs.of_prompt(asked.prompt_ids[0], event.scores)
 
     def _split(self, event: TokenEvent) -> list[Delta]:
         """What a token adds to the texts; notes the time, and how a thought ends with it."""
@@ -133,8 +149,10 @@ class ReplyReader:
         self._timer.token(in_thought=event.in_thought)
         if event.thinking_end not in (None, "natural"):
             self._thinking_end = event.thinking_end
-        if event.finish_reason == "stop":
-            return []  # a stop token is no text
+        if event.finish_reason == "stop":  # a stop token is no text
+            if self._question.echo is not None and self._logprobs is not None:
+                self._logprobs.push(event, 0)  # where all tokens are told, so that they add up
+            return []
         if event.in_thought:
             self._num_reasoning += 1
         else:

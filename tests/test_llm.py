@@ -192,10 +192,20 @@ def test_samples_differ_by_their_own_seeds_and_repeat(bench: Bench) -> None:
     samples = model.samples("Go", 3, **options)
     assert len({reply.answer for reply in samples}) == 3
     assert [r.answer for r in model.samples("Go", 3, **options)] == [r.answer for r in samples]
-    assert model.chat("Go", **options).answer == samples[0].answer
+    for number, sample in enumerate(samples):
+        assert model.chat("Go", **{**options, "seed": 5 + number}).answer == sample.answer
+    del options["seed"]
+    again = model.samples("Go", 2, seeds=(7, 5), **options)
+    assert [r.answer for r in again] == [samples[2].answer, samples[0].answer]
     assert samples[1].usage.cached_tokens == samples[1].usage.prompt_tokens
     with pytest.raises(UsageError, match="at least 1"):
         model.samples("Go", 0)
+    with pytest.raises(UsageError, match="1 seeds are given for 2 samples"):
+        model.samples("Go", 2, seeds=(1,))
+    with pytest.raises(UsageError, match="both given"):
+        model.samples("Go", 1, seeds=(1,), seed=1)
+    with pytest.raises(UsageError, match="a seed is -1"):
+        model.samples("Go", 1, seeds=(-1,))
 
 
 def test_more_users_get_more_blocks_as_far_as_memory_goes(bench: Bench) -> None:

@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stillhouse.bench.records import RequestRecord, Spread
+from stillhouse.intervals import student_t
 
 Floats = npt.NDArray[np.float64]
 Statistic = Callable[[Floats], Floats]
@@ -35,7 +36,6 @@ LEAST_FOR_P95 = 20  # below, a p95 is nearly the largest value that happened to 
 _ROUNDS = 1000
 _VALUES_AT_ONCE = 1 << 20  # 8 MiB of resampled values
 _ZERO = 1e-12  # what is smaller is nothing, in seconds and in tokens a second
-_Z = 1.959963984540054  # 97.5 % of a normal distribution
 
 
 def spread_of(values: Iterable[float | None]) -> Spread | None:
@@ -156,19 +156,6 @@ def ratio_of(numerator: Draws, denominator: Draws) -> Interval | None:
         return Interval(ratio, ratio, ratio)
     freedom = 1 / sum((side.log_variance / variance) ** 2 / (side.num_blocks - 1) for side in sides)
     return _around(ratio, math.sqrt(variance) * student_t(freedom))
-
-
-def student_t(freedom: float) -> float:
-    """97.5 % of Student's distribution, within 1 % from 2 degrees of freedom on (Abramowitz and
-    Stegun, 26.7.5)."""
-    z = _Z
-    terms = (
-        (z**3 + z) / 4,
-        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
-        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
-        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
-    )
-    return z + sum(term / freedom**power for power, term in enumerate(terms, start=1))
 
 
 def _blocks(

@@ -183,4 +183,27 @@ DOCUMENTS: Mapping[str, Mapping[str, str]] = {
         "warnings": "what makes the runs differ besides what is compared",
         "notes": "how the figures are to be read",
     },
+    "eval": {
+        "date": "when it ended, UTC",
+        "seed": "that every sample's own is made of",
+        "folder": "where every sample is kept; null where only earlier runs are shown",
+        "results": "a list of {`label`, `model`, `quantization`, `engine`, `url` (null: in "
+        "process), `file_bytes`, `bits_per_weight` (of all tensors), `thinking_budget` (null: "
+        "none), `duration_s` (while samples were asked for), `output_tokens_per_s` (thoughts and "
+        "answers, all samples together), `tasks` ({name: {`title`, `version`, `prompt`, `source`, "
+        "`questions`, `samples` (of each question), `pass@1` (scores are from 0 to 1), "
+        "`stderr_sampling` (if these questions were answered again; null where one sample each "
+        "tells nothing), `stderr_questions` (for other questions like these), `interval` (95 %, "
+        "for other questions), `pass@k` and `maj@k` ({k: share}), `no_answer`, `truncated`, "
+        "`looped`, `wrong`, `right` (samples), `mean_reasoning_tokens`, `mean_answer_tokens`, "
+        "`tokens_per_correct`, `seconds_per_correct`, `chance` (what guessing scores), `groups` "
+        "({name: {`questions`, `pass@1`, its errors and `interval`})}})}; a figure that there is "
+        "nothing to take of is null",
+        "comparisons": "of every result with the baseline, question by question: {`a` (the "
+        "baseline's label), `b`, `task`, `questions`, `samples`, `difference` (`b` less `a`), "
+        "`low`, `high` (95 %), `stderr_questions`, `stderr_sampling`, `least_difference` (that "
+        "would show in 4 of 5 such runs), `recovery` (`b` over `a`), `recovery_low`, "
+        "`recovery_high`, `verdict` (in words)}",
+        "warnings": "what is missing, or wrong with how a model was asked",
+    },
 }

@@ -17,6 +17,7 @@ from stillhouse.cli.bench import bench
 from stillhouse.cli.bench_compare import COMMAND as BENCH_COMPARE
 from stillhouse.cli.bench_compare import bench_compare
 from stillhouse.cli.doctor import doctor
+from stillhouse.cli.eval import evaluate
 from stillhouse.cli.imatrix import imatrix
 from stillhouse.cli.list_models import list_models
 from stillhouse.cli.plan import plan
@@ -62,6 +63,7 @@ app.command("imatrix")(imatrix)
 app.command("quality")(quality)
 app.command("bench")(bench)
 app.command(BENCH_COMPARE)(bench_compare)
+app.command("eval")(evaluate)
 
 
 def _print_version(wanted: bool) -> None:

@@ -28,7 +28,7 @@ _SAME_NAME = (
     "answer_reserve",
     "stop_loops",
 )
-_NOT_OFFERED = ("logprobs", "tools", "tool_choice", "continue_last")
+_NOT_OFFERED = ("logprobs", "echo", "tools", "tool_choice", "continue_last")
 
 
 def body_of(

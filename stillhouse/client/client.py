@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Sequence
 from functools import partial
 from typing import Any, Literal, Self, TypeVar, Unpack, overload
 from urllib.parse import urlsplit
@@ -17,16 +17,20 @@ from stillhouse.client import describing
 from stillhouse.client.bodies import body_of
 from stillhouse.client.describing import ServerFacts
 from stillhouse.client.failures import broken_off, broken_stream, no_reply, refusal, told_in_stream
+from stillhouse.client.likelihoods import body_of_weighing, read_weighing
 from stillhouse.client.replies import ServedReply, ServedReplyReader
 from stillhouse.client.streams import ServedStream
 from stillhouse.errors import Offline, UsageError
-from stillhouse.questions import Chat, ChatOptions, Prompt
+from stillhouse.likelihoods import Likelihood
+from stillhouse.questions import Chat, ChatOptions, Prompt, seeds_of
 from stillhouse.text import Delta
 from stillhouse.timings import Clock
 
 T = TypeVar("T")
 
 _MOST_BODY_BYTES = 2**20  # of a response that is no stream
+_MOST_WEIGHED = 64  # continuations in one request: what our own server takes
+_MOST_WEIGHING_BYTES = 2**28  # 64 prompts of 32,768 tokens at some 100 bytes
 # Shorter than servers keep idle connections (uvicorn and llama.cpp: 5 s), so that no request goes
 # into one that is being closed.
 _KEEPALIVE_S = 3.0
@@ -128,16 +132,19 @@ class Client:
         return answer
 
     async def asamples(
-        self, chat: Chat | Prompt, num_samples: int, **options: Unpack[ChatOptions]
+        self,
+        chat: Chat | Prompt,
+        num_samples: int,
+        *,
+        seeds: Sequence[int] | None = None,
+        **options: Unpack[ChatOptions],
     ) -> list[ServedStream]:
-        """Streams of as many requests at once; a seed counts up from one to the next, as servers
-        draw the same from the same seed. Raises as `achat`, if any of them fails to begin.
+        """Streams of as many requests at once, with seeds as `LLM.samples` has them. Raises as
+        `achat`, if any of them fails to begin.
         """
-        if num_samples < 1:
-            raise UsageError(f"num_samples is {num_samples}, and must be at least 1")
-        seed, asked = options.pop("seed", None), []
-        for number in range(num_samples):
-            own: ChatOptions = {**options, "seed": None if seed is None else seed + number}
+        asked = []
+        for seed in seeds_of(num_samples, options.pop("seed", None), seeds):
+            own: ChatOptions = {**options, "seed": seed}
             asked.append(self.achat(chat, stream=True, **own))
         begun = await asyncio.gather(*asked, return_exceptions=True)
         streams = [stream for stream in begun if isinstance(stream, ServedStream)]
@@ -167,12 +174,17 @@ class Client:
         return self._run(self.achat(chat, **options))
 
     def samples(
-        self, chat: Chat | Prompt, num_samples: int, **options: Unpack[ChatOptions]
+        self,
+        chat: Chat | Prompt,
+        num_samples: int,
+        *,
+        seeds: Sequence[int] | None = None,
+        **options: Unpack[ChatOptions],
     ) -> list[ServedReply]:
         """Whole replies, as `asamples` asks for them, outside of an event loop."""
 
         async def drained() -> list[ServedReply]:
-            streams = await self.asamples(chat, num_samples, **options)
+            streams = await self.asamples(chat, num_samples, seeds=seeds, **options)
             try:
                 return await asyncio.gather(*(stream.drain() for stream in streams))
             finally:
@@ -180,6 +192,30 @@ class Client:
                     stream.close()
 
         return self._run(drained())
+
+    async def alikelihoods(self, prompt: str, continuations: Sequence[str]) -> list[Likelihood]:
+        """How probable each text is right after the prompt, by a server that echoes prompts.
+
+        Raises what `describe` does; UsageError for a server that is known not to echo and for a
+        continuation without tokens; RequestFailed.
+        """
+        facts = self._facts or await self.describe()
+        found: list[Likelihood] = []
+        for start in range(0, len(continuations), _MOST_WEIGHED):
+            some = continuations[start : start + _MOST_WEIGHED]
+            body = body_of_weighing(prompt, some, model=facts.model, engine=facts.engine)
+            response = await self._send("/v1/completions", body)
+            async with response:
+                told = await self._read(response, _MOST_WEIGHING_BYTES)
+            if response.status != 200:
+                raise refusal(response.status, told, self.url, body)
+            document = _parsed(told)
+            found += read_weighing(document, prompt, some, engine=facts.engine, url=self.url)
+        return found
+
+    def likelihoods(self, prompt: str, continuations: Sequence[str]) -> list[Likelihood]:
+        """As `alikelihoods`, outside of an event loop."""
+        return self._run(self.alikelihoods(prompt, continuations))
 
     async def aclose(self) -> None:
         """Closes all connections; streams that are open end."""
@@ -220,11 +256,7 @@ class Client:
 
     async def _post(self, path: str, body: dict[str, Any]) -> aiohttp.ClientResponse:
         """A response that has begun to stream."""
-        data = json.dumps(body, separators=(",", ":")).encode()
-        try:
-            response = await self._opened().post(self.url + path, data=data)
-        except (aiohttp.ClientError, OSError) as error:
-            raise no_reply(error, self.url, self._timeout_s) from error
+        response = await self._send(path, body)
         if response.status == 200 and response.content_type == "text/event-stream":
             return response
         async with response:
@@ -234,6 +266,13 @@ class Client:
         if response.content_type == "application/json" and b'"error"' in told[:100]:
             raise told_in_stream(told, self.url)
         raise broken_stream(self.url, f"is none, but {response.content_type}: {told[:100]!r}")
+
+    async def _send(self, path: str, body: dict[str, Any]) -> aiohttp.ClientResponse:
+        data = json.dumps(body, separators=(",", ":")).encode()
+        try:
+            return await self._opened().post(self.url + path, data=data)
+        except (aiohttp.ClientError, OSError) as error:
+            raise no_reply(error, self.url, self._timeout_s) from error
 
     async def _get(self, session: aiohttp.ClientSession, path: str) -> dict[str, Any] | None:
         """As describing.Get. Raises Offline, and RequestFailed for a key that is wrong or missing
@@ -252,16 +291,15 @@ class Client:
             told = await self._read(response)
         if response.status in (401, 403) or response.status >= 500:
             raise refusal(response.status, told, self.url, ())
-        try:
-            document = json.loads(told)
-        except (ValueError, RecursionError):
-            return None
+        document = _parsed(told)
         return document if response.status == 200 and isinstance(document, dict) else None
 
-    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+    async def _read(
+        self, response: aiohttp.ClientResponse, most_bytes: int = _MOST_BODY_BYTES
+    ) -> bytes:
         parts, num_bytes = [], 0
         try:
-            while num_bytes < _MOST_BODY_BYTES and (part := await response.content.readany()):
+            while num_bytes < most_bytes and (part := await response.content.readany()):
                 parts.append(part)
                 num_bytes += len(part)
         except (aiohttp.ClientError, OSError) as error:
@@ -290,6 +328,14 @@ class Client:
                 total=None, sock_connect=self._timeout_s, sock_read=self._timeout_s
             ),
         )
+
+
+def _parsed(told: bytes) -> Any:
+    """None for what is no JSON."""
+    try:
+        return json.loads(told)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _root(url: str) -> str:

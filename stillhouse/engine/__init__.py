@@ -4,7 +4,7 @@ from stillhouse.engine.constraints import TokenConstraint
 from stillhouse.engine.engine import Engine
 from stillhouse.engine.loop import EngineLoop
 from stillhouse.engine.loops import LoopDetector, LoopGuard
-from stillhouse.engine.request import FinishReason, Phase, Request, TokenEvent
+from stillhouse.engine.request import FinishReason, Phase, Request, Score, TokenEvent
 from stillhouse.engine.sampler import SamplingParams
 from stillhouse.engine.scheduler import Admission
 from stillhouse.engine.stats import EngineStats
@@ -24,6 +24,7 @@ __all__ = [
     "Phase",
     "Request",
     "SamplingParams",
+    "Score",
     "ThinkingEnd",
     "ThinkingLimit",
     "TokenConstraint",

@@ -16,13 +16,14 @@ class BatchAssembly:
         self._positions = np.empty(max_rows, np.int32)
         self._sequence_index = np.empty(max_rows, np.int32)
         self._block_tables = np.empty(max_sequences * max_blocks, np.int32)
-        self._logit_rows = np.empty(max_sequences, np.int32)
+        self._logit_rows = np.empty(max_rows, np.int32)
 
     def assemble(self, scheduled: list[Scheduled]) -> Batch:
         """The batch of these rows, valid until the next call.
 
-        Logits are wanted for the last row of each sequence that this step catches up. The block
-        tables are as wide as the longest of these sequences needs; for 131,072 tokens that is 4096.
+        Logits are wanted for the last row of each sequence that this step catches up, and where
+        given tokens are scored. The block tables are as wide as the longest of these sequences
+        needs; for 131,072 tokens that is 4096.
         """
         width = max(len(sequence.blocks) for sequence, _ in scheduled)
         tables = self._block_tables[: len(scheduled) * width].reshape(-1, width)
@@ -41,8 +42,8 @@ class BatchAssembly:
             num_blocks = len(sequence.blocks)
             tables[index, :num_blocks] = sequence.block_table[:num_blocks]
             tables[index, num_blocks:] = -1
-            if num_rows == sequence.num_to_compute:
-                self._logit_rows[num_logits] = end - 1
+            for row in range(end - sequence.num_logits(num_rows), end):
+                self._logit_rows[num_logits] = row
                 num_logits += 1
         return Batch(
             token_ids=self._token_ids[:end],

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stillhouse.engine.request import FinishReason, TokenEvent
-from stillhouse.engine.sampler import Sampler, best_logprobs, logprob_of
+from stillhouse.engine.sampler import Sampler, logprobs_of
 from stillhouse.engine.sequence import Sequence
 
 
@@ -30,6 +30,10 @@ def choose(sequence: Sequence, logits: NDArray[np.float32], sampler: Sampler) ->
         finish_reason = _break_loop(sequence, token_id, has_ended=thinking_end is not None)
     if finish_reason is not None and thought is not None and thought.is_open:
         thinking_end = "natural" if finish_reason == "stop" else thought.end_when_cut
+    logprob: float | None = None
+    best: tuple[tuple[int, float], ...] = ()
+    if params.logprobs is not None:
+        logprob, best = logprobs_of(logits, token_id, params.logprobs)
     return TokenEvent(
         sequence.id,
         token_id,
@@ -37,10 +41,11 @@ def choose(sequence: Sequence, logits: NDArray[np.float32], sampler: Sampler) ->
         in_thought,
         finish_reason,
         thinking_end,
-        None if params.logprobs is None else logprob_of(logits, token_id),
-        () if params.logprobs is None else best_logprobs(logits, params.logprobs),
+        logprob,
+        best,
         cached_tokens=sequence.num_cached,
         queue_s=sequence.queue_s,
+        scores=sequence.take_scores(),
     )
 
 

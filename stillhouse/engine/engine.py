@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from collections.abc import Sequence as Ids
+from dataclasses import replace
 from typing import Generic
 
 import numpy as np
@@ -19,9 +20,9 @@ from stillhouse.engine.blocks import BlockPool
 from stillhouse.engine.choosing import choose
 from stillhouse.engine.model import CacheT, Model
 from stillhouse.engine.request import Request, TokenEvent
-from stillhouse.engine.sampler import Sampler
+from stillhouse.engine.sampler import Sampler, SamplingParams
 from stillhouse.engine.scheduler import Admission, Scheduled, Scheduler
-from stillhouse.engine.scoring import score
+from stillhouse.engine.scoring import end_of_scores, score
 from stillhouse.engine.sequence import Sequence
 from stillhouse.engine.stats import EngineStats
 from stillhouse.errors import ContextTooLong, UsageError
@@ -87,12 +88,22 @@ class Engine(Generic[CacheT]):
         self._scheduler.add(sequence)
         return sequence.id
 
+    def submit_samples(self, request: Request, seeds: Ids[int | None]) -> list[int]:
+        """Requests that differ by their seeds alone, one for each; their prompt is computed once.
+
+        Each says what it would say if it had been submitted by itself. Raises as `submit`.
+        """
+        first = replace(request, sampling=replace(request.sampling, seed=seeds[0]))
+        parent = self._sequences[self.submit(first)]
+        most = len(parent.token_ids)
+        return [parent.id, *(self._fork(parent, (), most, seed=seed) for seed in seeds[1:])]
+
     def check(self, request: Request) -> None:
         """Raises what `submit` would raise; reads nothing that changes."""
         self._check_ids(request.prompt_ids, "the prompt")
         if request.sampling.logit_bias:
             self._check_ids([i for i, _ in request.sampling.logit_bias], "logit_bias")
-        num_prompt, max_tokens = len(request.prompt_ids), request.sampling.max_tokens
+        num_prompt, max_tokens = request.num_prompt, request.sampling.max_tokens
         self._check_room(num_prompt + max_tokens, f"{num_prompt} prompt tokens", max_tokens)
 
     def fork(
@@ -102,29 +113,34 @@ class Engine(Generic[CacheT]):
         *,
         extra_ids: Ids[int] = (),
         max_tokens: int | None = None,
+        is_scored: bool = False,
     ) -> list[int]:
         """Requests that go on from what this one has so far, each with a generator of its own.
 
         They begin with `extra_ids`, if any, and run on for `max_tokens`, or for what is left of the
         parent's. They share all that is computed: one forked before its parent's first token waits
-        for the prompt to be computed, once. One that finds no room waits like a request. Raises
-        UsageError if the parent has ended or nothing is left to generate, ContextTooLong if they
-        could never run.
+        for the prompt to be computed, once. One that finds no room waits like a request. With
+        `is_scored` the first event tells how probable `extra_ids` were, and `max_tokens` may be 0.
+        Raises UsageError if the parent has ended or nothing is left to generate, ContextTooLong if
+        they could never run.
         """
         parent = self._sequences.get(request_id)
         if parent is None:
             raise UsageError(f"request {request_id} has ended, and cannot be forked any more")
+        if parent.is_full:
+            raise UsageError(f"request {request_id} only scores, and goes on to nothing")
         known = parent.num_tokens + len(extra_ids)
         most = len(parent.token_ids) if max_tokens is None else known + max_tokens
         if extra_ids:
             self._check_ids(extra_ids, "what a fork begins with")
-        if most <= known:
+        least = known if is_scored and extra_ids else known + 1
+        if most < least:
             raise UsageError(
                 f"{len(extra_ids)} tokens to begin with, and {most - parent.num_tokens} are left",
                 hint="give max_tokens, or begin with less",
             )
         self._check_room(most, f"{known} tokens of a fork", most - known)
-        return [self._fork(parent, extra_ids, most) for _ in range(num_forks)]
+        return [self._fork(parent, extra_ids, most, is_scored=is_scored) for _ in range(num_forks)]
 
     def preempt(self, request_id: int) -> None:
         """Takes back a running request's blocks now; it waits in the place of its arrival, and goes
@@ -216,16 +232,10 @@ class Engine(Generic[CacheT]):
     def score(self, token_ids: Ids[int]) -> NDArray[np.float32]:
         """Log-probability of each token after the first, given those before it: float32 (n - 1,).
 
-        For when nothing else runs. Raises ContextTooLong if the tokens do not fit.
+        For when nothing else runs. Raises as `submit`.
         """
-        self._check_ids(token_ids, "the text")
-        if len(token_ids) > self.context_tokens:
-            raise ContextTooLong(
-                f"{len(token_ids)} tokens to score, but the context holds {self.context_tokens}",
-                hint="score them in windows, or raise the context",
-            )
-        assert not self.has_work
-        return score(self._model.forward, self._kv, self._pool, np.asarray(token_ids, np.int32))
+        (event,) = self.generate(Request(tuple(token_ids), SamplingParams(0), score_from=1))
+        return np.array([score.logprob for score in event.scores], np.float32)
 
     def _check_ids(self, token_ids: Ids[int], where: str) -> None:
         vocab_size = self._model.config.vocab_size
@@ -236,9 +246,9 @@ class Engine(Generic[CacheT]):
 
     def _check_room(self, wanted_tokens: int, given: str, max_tokens: int) -> None:
         if wanted_tokens > self.context_tokens:
+            more = f" and up to {max_tokens} more are {wanted_tokens}" if max_tokens else ""
             raise ContextTooLong(
-                f"{given} and up to {max_tokens} more are {wanted_tokens}, but the context holds"
-                f" {self.context_tokens}",
+                f"{given}{more}, but the context holds {self.context_tokens}",
                 hint="shorten the prompt, lower the maximum of new tokens, or raise the context",
             )
 
@@ -246,8 +256,16 @@ class Engine(Generic[CacheT]):
         self._next_id += 1
         return self._next_id - 1
 
-    def _fork(self, parent: Sequence, extra_ids: Ids[int], most_tokens: int) -> int:
-        fork = parent.fork(self._new_id(), extra_ids, most_tokens)
+    def _fork(
+        self,
+        parent: Sequence,
+        extra_ids: Ids[int],
+        most_tokens: int,
+        *,
+        is_scored: bool = False,
+        seed: int | None = None,
+    ) -> int:
+        fork = parent.fork(self._new_id(), extra_ids, most_tokens, is_scored=is_scored, seed=seed)
         self._sequences[fork.id] = fork
         is_decoding = self._scheduler.is_running(parent) and parent.num_to_compute == 1
         if not (is_decoding and self._join(fork, parent)):
@@ -276,14 +294,18 @@ class Engine(Generic[CacheT]):
     def _postprocess(
         self, scheduled: list[Scheduled], logits: NDArray[np.float32]
     ) -> list[TokenEvent]:
-        """Counts the rows as computed, and chooses a token for each sequence that has caught up."""
+        """Counts the rows as computed, scores what was given, and chooses a token for each sequence
+        that has caught up.
+        """
         events: list[TokenEvent] = []
-        num_caught_up = 0
+        end = 0
         for sequence, num_rows in scheduled:
+            start, end = end, end + sequence.num_logits(num_rows)
             sequence.advance(self._pool, num_rows)
+            if sequence.is_scored:
+                score(sequence, logits[start:end])
             if sequence.num_to_compute == 0:
-                events += self._choose_with_followers(sequence, logits[num_caught_up])
-                num_caught_up += 1
+                events += self._choose_with_followers(sequence, logits[end - 1])
         return events
 
     def _choose_with_followers(
@@ -295,10 +317,16 @@ class Engine(Generic[CacheT]):
         for fork in followers:
             fork.is_following = False
             is_open = fork.id in self._sequences
-            if is_open and self._join(fork, sequence) and fork.num_to_compute == 0:
-                events += self._choose_with_followers(fork, logits)
-        event = choose(sequence, logits, self._sampler)
-        self._num_generated += 1
+            if is_open and self._join(fork, sequence):
+                if fork.is_scored:
+                    score(fork, logits[np.newaxis])
+                if fork.num_to_compute == 0:
+                    events += self._choose_with_followers(fork, logits)
+        if sequence.is_full:
+            event = end_of_scores(sequence)
+        else:
+            event = choose(sequence, logits, self._sampler)
+            self._num_generated += 1
         if event.finish_reason is not None:
             del self._sequences[sequence.id]
             self._scheduler.remove(sequence)

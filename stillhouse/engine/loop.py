@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -49,19 +50,35 @@ class EngineLoop(Generic[CacheT]):
 
     def submit(self, request: Request) -> EventStream:
         """Queues a request, to be read in a thread. Raises what `Engine.check` does."""
-        return self.submit_samples(request, 1)[0]
+        return self.submit_samples(request, (request.sampling.seed,))[0]
 
-    def submit_samples(self, request: Request, num_samples: int) -> list[EventStream]:
-        """As `submit`, for several answers to one prompt, which is computed once."""
-        return self._submit(request, EventStream, num_samples)
+    def submit_samples(self, request: Request, seeds: Sequence[int | None]) -> list[EventStream]:
+        """As `submit`, for an answer with each seed; the prompt is computed once."""
+        return self._submit_samples(request, EventStream, seeds)
 
     def submit_async(self, request: Request) -> AsyncEventStream:
         """As `submit`, to be read in the event loop that runs now."""
-        return self.submit_samples_async(request, 1)[0]
+        return self.submit_samples_async(request, (request.sampling.seed,))[0]
 
-    def submit_samples_async(self, request: Request, num_samples: int) -> list[AsyncEventStream]:
+    def submit_samples_async(
+        self, request: Request, seeds: Sequence[int | None]
+    ) -> list[AsyncEventStream]:
         """As `submit_samples`, to be read in the event loop that runs now."""
-        return self._submit(request, AsyncEventStream, num_samples)
+        return self._submit_samples(request, AsyncEventStream, seeds)
+
+    def submit_scored(
+        self, request: Request, continuations: Sequence[Sequence[int]]
+    ) -> list[EventStream]:
+        """A stream of the request, and one for each continuation of its prompt, with a single event
+        that scores it. The prompt is computed once. Raises as `submit`.
+        """
+        return self._submit_scored(request, EventStream, continuations)
+
+    def submit_scored_async(
+        self, request: Request, continuations: Sequence[Sequence[int]]
+    ) -> list[AsyncEventStream]:
+        """As `submit_scored`, to be read in the event loop that runs now."""
+        return self._submit_scored(request, AsyncEventStream, continuations)
 
     def fork(
         self,
@@ -102,13 +119,36 @@ class EngineLoop(Generic[CacheT]):
         self._calls.put(None)
         self._thread.join()
 
-    def _submit(self, request: Request, kind: type[StreamT], num_samples: int) -> list[StreamT]:
+    def _submit_samples(
+        self, request: Request, kind: type[StreamT], seeds: Sequence[int | None]
+    ) -> list[StreamT]:
         self._engine.check(request)
-        streams = [kind(self._cancel, self._close_thought) for _ in range(num_samples)]
+        if len(seeds) > 1 and not request.sampling.max_tokens:
+            raise UsageError(
+                f"{len(seeds)} samples of a request that only scores would be the same"
+            )
+        streams = [kind(self._cancel, self._close_thought) for _ in seeds]
+
+        def enter(engine: Engine[CacheT]) -> list[int]:
+            return engine.submit_samples(request, seeds)
+
+        self._enter(enter, [stream.inbox for stream in streams])
+        return streams
+
+    def _submit_scored(
+        self, request: Request, kind: type[StreamT], continuations: Sequence[Sequence[int]]
+    ) -> list[StreamT]:
+        self._engine.check(request)
+        for ids in continuations:
+            self._engine.check(_scoring(request, ids))
+        streams = [kind(self._cancel, self._close_thought) for _ in (request, *continuations)]
 
         def enter(engine: Engine[CacheT]) -> list[int]:
             first_id: int = engine.submit(request)
-            return [first_id, *engine.fork(first_id, num_samples - 1)]
+            scored: list[int] = []
+            for ids in continuations:
+                scored += engine.fork(first_id, 1, extra_ids=ids, max_tokens=0, is_scored=True)
+            return [first_id, *scored]
 
         self._enter(enter, [stream.inbox for stream in streams])
         return streams
@@ -205,6 +245,16 @@ class EngineLoop(Generic[CacheT]):
         error = EngineStopped(f"the model failed in the middle of a step ({what})")
         error.__cause__ = self._failure
         return error
+
+
+def _scoring(request: Request, ids: Sequence[int]) -> Request:
+    """What scores these ids after the prompt, alone."""
+    return replace(
+        request,
+        prompt_ids=(*request.prompt_ids, *ids),
+        sampling=replace(request.sampling, max_tokens=0),
+        score_from=request.num_prompt,
+    )
 
 
 def _cancel(inbox: Inbox, engine: Engine[Any]) -> None:

@@ -4,6 +4,9 @@ Decodes come first, so that nobody's stream stops for a newcomer's prompt; promp
 left of the step's rows, first come first served. A request enters when its worst case fits, so that
 what has entered can always finish; those behind it wait in order, so that none starves.
 
+Logits of a vocabulary take room, so a step scores no more than 128 given tokens, beside one for
+each sequence.
+
 Memory may also be overcommitted: then a request enters when its known tokens fit, and a block for
 everyone who runs is left over. When blocks run out, the latest arrival is preempted: it loses its
 blocks and waits in the place of its arrival, to be computed again. The earliest one always goes on,
@@ -19,6 +22,7 @@ from stillhouse.engine.blocks import BlockPool
 from stillhouse.engine.sequence import Sequence
 
 Admission = Literal["worst_case", "overcommit"]
+_MOST_SCORED = 128  # a step: logits of 128 rows and a vocabulary of 152,064 are 78 MB
 
 
 class Scheduled(NamedTuple):
@@ -26,6 +30,24 @@ class Scheduled(NamedTuple):
 
     sequence: Sequence
     num_rows: int
+
+
+class _Room:
+    """What decodes have left of a step."""
+
+    def __init__(self, num_rows: int, num_scored: int) -> None:
+        self.num_rows = num_rows
+        self._num_scored = num_scored
+
+    def take(self, sequence: Sequence) -> list[Scheduled]:
+        """As many rows of it as there is room for, if any."""
+        rows = sequence.num_rows_within(self.num_rows, self._num_scored)
+        if rows < 1:
+            return []
+        self.num_rows -= rows
+        if sequence.is_scored:
+            self._num_scored -= sequence.num_logits(rows)
+        return [Scheduled(sequence, rows)]
 
 
 class Scheduler:
@@ -98,22 +120,18 @@ class Scheduler:
         self._promise_known_tokens()
         running = self._running
         scheduled = [Scheduled(s, 1) for s in running if s.num_to_compute == 1]
-        rows_left = self._max_rows - len(scheduled)
+        room = _Room(self._max_rows - len(scheduled), _MOST_SCORED)
         for sequence in running:
-            if sequence.num_to_compute > 1 and rows_left:
-                rows = min(sequence.num_to_compute, rows_left)
-                scheduled.append(Scheduled(sequence, rows))
-                rows_left -= rows
-        while rows_left and self._waiting and len(running) < self._max_sequences:
+            if sequence.num_to_compute > 1:
+                scheduled += room.take(sequence)
+        while room.num_rows and self._waiting and len(running) < self._max_sequences:
             sequence = self._waiting[0]
             if sequence.is_following or not sequence.admit(
                 self._pool, self._to_promise(sequence), spare_blocks=self._spare_blocks()
             ):
                 break
             self._enter(self._waiting.pop(0))
-            rows = min(sequence.num_to_compute, rows_left)
-            scheduled.append(Scheduled(sequence, rows))
-            rows_left -= rows
+            scheduled += room.take(sequence)
         for sequence, rows in scheduled:
             sequence.extend_blocks(self._pool, rows)
         return scheduled

@@ -1,50 +1,42 @@
-"""How probable a given text is: log-probabilities of its own tokens, for perplexity."""
+"""How probable given tokens are: of a prompt, or of what a fork begins with.
+
+Where a sequence has computed the row before a token that is known, the row's logits say it. So a
+text costs its prefill, and one that goes on from a shared prefix only what comes after that.
+"""
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stillhouse.engine.blocks import BlockPool
-from stillhouse.engine.sampler import logprob_of
-from stillhouse.models.batch import BLOCK_TOKENS, Batch
-
-CacheT = TypeVar("CacheT")
-_CHUNK_ROWS = 128  # logits of 128 rows and a vocabulary of 152,064 are 78 MB
+from stillhouse.engine.request import Score, TokenEvent
+from stillhouse.engine.sampler import check_finite, logprobs_of
+from stillhouse.engine.sequence import Sequence
 
 
-def score(
-    forward: Callable[[Batch, CacheT], NDArray[np.float32]],
-    kv: CacheT,
-    pool: BlockPool,
-    token_ids: NDArray[np.int32],
-) -> NDArray[np.float32]:
-    """Log-probabilities of int32 (n,) ids after the first, float32 (n - 1,), chunk by chunk.
-
-    The blocks are free again at the end, and are not offered for reuse.
+def score(sequence: Sequence, logits: NDArray[np.float32]) -> None:
+    """Scores known tokens from `score_at` on. `logits`: float32 (rows, vocab), of the positions
+    before it and after; a last row that no known token follows stays for choosing one.
     """
-    num_rows = len(token_ids) - 1
-    num_blocks = -(-num_rows // BLOCK_TOKENS)
-    pool.reserve(num_blocks)
-    blocks = [pool.allocate() for _ in range(num_blocks)]
-    try:
-        result = np.empty(num_rows, np.float32)
-        for start in range(0, num_rows, _CHUNK_ROWS):
-            positions = np.arange(start, min(start + _CHUNK_ROWS, num_rows), dtype=np.int32)
-            rows = np.arange(len(positions), dtype=np.int32)
-            batch = Batch(
-                token_ids=token_ids[positions],
-                positions=positions,
-                sequence_index=np.zeros_like(rows),
-                block_tables=np.array([blocks], np.int32),
-                logit_rows=rows,
-            )
-            logits = forward(batch, kv)
-            for row, position in zip(rows, positions, strict=True):
-                result[position] = logprob_of(logits[row], token_ids[position + 1])
-        return result
-    finally:
-        pool.release(blocks)
+    num_scored = min(len(logits), sequence.num_tokens - sequence.score_at)
+    num_best = sequence.sampling.logprobs or 0
+    for row in logits[:num_scored]:
+        check_finite(row.max())
+        token_id = int(sequence.token_ids[sequence.score_at])
+        sequence.scores.append(Score(token_id, *logprobs_of(row, token_id, num_best)))
+        sequence.score_at += 1
+
+
+def end_of_scores(sequence: Sequence) -> TokenEvent:
+    """The only event of a sequence to which no token is added."""
+    return TokenEvent(
+        sequence.id,
+        token_id=None,
+        index=sequence.num_generated,
+        in_thought=False,
+        finish_reason="length",
+        queue_s=sequence.queue_s,
+        phase=sequence.phase,
+        cached_tokens=sequence.num_cached,
+        scores=sequence.take_scores(),
+    )

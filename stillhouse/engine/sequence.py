@@ -12,7 +12,7 @@ from stillhouse.engine.blocks import ROOT, BlockPool, Key, block_key
 from stillhouse.engine.constraints import TokenConstraint
 from stillhouse.engine.loops import LoopDetector
 from stillhouse.engine.penalties import Penalties
-from stillhouse.engine.request import Phase, Request
+from stillhouse.engine.request import Phase, Request, Score
 from stillhouse.engine.sampler import SamplingParams
 from stillhouse.engine.thinking import ThoughtTracker
 from stillhouse.models.batch import BLOCK_TOKENS
@@ -20,7 +20,8 @@ from stillhouse.models.batch import BLOCK_TOKENS
 
 class Sequence:
     """Tokens 0 to `num_tokens` are known, the first `num_computed` of them are in the cache; the
-    difference is what the next steps have to compute.
+    difference is what the next steps have to compute. The last token of all never is.
+    From `score_at` on, the logits before known tokens are wanted, and those after the last.
 
     Without blocks (before it runs, and after a preemption) nothing is computed; tokens, generator
     and thought stay, so that it goes on as if nothing had happened once its tokens are computed.
@@ -47,6 +48,8 @@ class Sequence:
         "queue_s",
         "rng",
         "sampling",
+        "score_at",
+        "scores",
         "submitted_at",
         "thought",
         "token_ids",
@@ -60,6 +63,7 @@ class Sequence:
         token_ids: NDArray[np.int32],
         num_prompt: int,
         num_tokens: int,
+        score_at: int,
         sampling: SamplingParams,
         rng: np.random.Generator,
         thought: ThoughtTracker | None,
@@ -68,12 +72,16 @@ class Sequence:
         constraint: TokenConstraint | None,
         submitted_at: float,
     ) -> None:
-        """`token_ids`: int32, as long as the sequence may become; `num_tokens` of them are set."""
+        """`token_ids`: int32, as long as the sequence may become; `num_tokens` of them are set, and
+        scored from `score_at` on.
+        """
         self.id = sequence_id
         self.arrival = arrival
         self.token_ids = token_ids
         self.num_prompt = num_prompt
         self.num_tokens = num_tokens
+        self.score_at = score_at
+        self.scores: list[Score] = []  # that nobody has been told
         self.sampling = sampling
         self.rng = rng
         self.thought = thought
@@ -96,7 +104,7 @@ class Sequence:
     @classmethod
     def of_request(cls, sequence_id: int, request: Request, submitted_at: float) -> Self:
         """A sequence that knows its prompt and no more."""
-        num_prompt, sampling = len(request.prompt_ids), request.sampling
+        num_prompt, sampling = request.num_prompt, request.sampling
         limit, guard, constraint = request.thinking, request.loops, request.constraint
         token_ids = np.empty(num_prompt + sampling.max_tokens, np.int32)
         token_ids[:num_prompt] = request.prompt_ids
@@ -106,6 +114,7 @@ class Sequence:
             token_ids=token_ids,
             num_prompt=num_prompt,
             num_tokens=num_prompt,
+            score_at=num_prompt if request.score_from is None else request.score_from,
             sampling=sampling,
             rng=np.random.default_rng(sampling.seed),
             thought=None if limit is None else ThoughtTracker(limit, sampling.max_tokens),
@@ -115,11 +124,19 @@ class Sequence:
             submitted_at=submitted_at,
         )
 
-    def fork(self, sequence_id: int, extra_ids: Ids[int], most_tokens: int) -> Self:
+    def fork(
+        self,
+        sequence_id: int,
+        extra_ids: Ids[int],
+        most_tokens: int,
+        *,
+        is_scored: bool = False,
+        seed: int | None = None,
+    ) -> Self:
         """One that goes on from here, after `extra_ids`, to `most_tokens` in all; without blocks.
 
-        It counts as having arrived with this one. Its generator is spawned from this one's seed
-        (numpy's SeedSequence.spawn), which leaves what this one draws unchanged.
+        It counts as having arrived with this one. Without a `seed` its generator is spawned from
+        this one's (numpy's SeedSequence.spawn), which leaves what this one draws unchanged.
         """
         known = self.num_tokens + len(extra_ids)
         token_ids = np.empty(most_tokens, np.int32)
@@ -131,8 +148,9 @@ class Sequence:
             token_ids=token_ids,
             num_prompt=self.num_prompt,
             num_tokens=known,
+            score_at=self.num_tokens if is_scored else known,
             sampling=self.sampling,
-            rng=self.rng.spawn(1)[0],
+            rng=self.rng.spawn(1)[0] if seed is None else np.random.default_rng(seed),
             thought=self.thought and self.thought.fork(extra_ids, most_tokens - known),
             loops=self.loops and self.loops.fork(extra_ids),
             penalties=self.penalties and self.penalties.fork(extra_ids),
@@ -156,7 +174,17 @@ class Sequence:
 
     @property
     def num_to_compute(self) -> int:
-        return self.num_tokens - self.num_computed
+        return min(self.num_tokens, len(self.token_ids) - 1) - self.num_computed
+
+    @property
+    def is_scored(self) -> bool:
+        """Whether log-probabilities of known tokens are still wanted."""
+        return self.score_at < self.num_tokens
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no more tokens may follow."""
+        return self.num_tokens == len(self.token_ids)
 
     @property
     def num_generated(self) -> int:
@@ -166,7 +194,7 @@ class Sequence:
     @property
     def known_blocks(self) -> int:
         """Blocks that the tokens known by now take."""
-        return -(-self.num_tokens // BLOCK_TOKENS)
+        return -(-min(self.num_tokens, len(self.token_ids) - 1) // BLOCK_TOKENS)
 
     @property
     def worst_case_blocks(self) -> int:
@@ -176,10 +204,10 @@ class Sequence:
     def admit(self, pool: BlockPool, num_blocks: int, *, spare_blocks: int) -> bool:
         """Takes the cached prefix and the promise of more, `num_blocks` together, or nothing.
 
-        At least one token is left to compute, because its logits are needed. `spare_blocks` must
+        The tokens whose logits are needed are left to compute, at least one. `spare_blocks` must
         be left over for others.
         """
-        most_shared = (self.num_tokens - 1) // BLOCK_TOKENS
+        most_shared = (self.score_at - 1) // BLOCK_TOKENS
         self._add_keys(most_shared)
         shared = pool.find(self._keys[:most_shared])
         return self._begin(
@@ -218,6 +246,17 @@ class Sequence:
             self._append_block(pool.allocate())
             self.num_reserved -= 1
 
+    def num_rows_within(self, most_rows: int, most_scored: int) -> int:
+        """How many rows a step may compute of this sequence, with logits of so many to score."""
+        rows = min(self.num_to_compute, most_rows)
+        if self.is_scored:
+            rows = min(rows, rows - self.num_logits(rows) + most_scored)
+        return rows
+
+    def num_logits(self, num_rows: int) -> int:
+        """Of how many of the next rows logits are wanted: always the last of them."""
+        return max(0, self.num_computed + num_rows - (self.score_at - 1))
+
     def advance(self, pool: BlockPool, num_rows: int) -> None:
         """Counts rows as computed, and publishes the blocks that they filled."""
         self.num_computed += num_rows
@@ -230,8 +269,15 @@ class Sequence:
         """Takes a chosen token; what follows thoughts and answers is told of it elsewhere."""
         self.token_ids[self.num_tokens] = token_id
         self.num_tokens += 1
+        self.score_at += 1  # what is chosen needs no score
         if self.penalties is not None:
             self.penalties.push(token_id)
+
+    def take_scores(self) -> tuple[Score, ...]:
+        """What has been scored, for whoever tells of it."""
+        scores = tuple(self.scores)
+        self.scores.clear()
+        return scores
 
     def leave(self, pool: BlockPool) -> None:
         """Gives back blocks and promises; what was published can still be found."""

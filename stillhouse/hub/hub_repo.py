@@ -42,7 +42,7 @@ class HubRepo:
         except StillhouseError:
             raise
         except Exception as error:
-            raise _translated(error, reference.repo, endpoint) from error
+            raise our_error(error, reference.repo, endpoint) from error
         self.origin = f"hf:{reference.repo}@{info.sha}"
         self.files = tuple(
             StoredFile(
@@ -63,7 +63,7 @@ class HubRepo:
         )
 
 
-def _translated(error: Exception, repo: str, endpoint: str) -> Exception:
+def our_error(error: Exception, repo: str, endpoint: str) -> Exception:
     """Our error for one of the client's; what is not the user's is returned as it came."""
     from huggingface_hub import errors
 

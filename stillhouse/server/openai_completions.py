@@ -18,7 +18,7 @@ from stillhouse.server import openai_forms as forms
 from stillhouse.server.asking import asked
 from stillhouse.server.bodies import described, read_as
 from stillhouse.server.errors import BadField, body_of_error
-from stillhouse.server.openai_fields import CompletionRequest, read_common
+from stillhouse.server.openai_fields import CompletionRequest, read_completion
 from stillhouse.server.streaming import SIGN_OF_LIFE, StreamedResponse, batch_or_silence, or_gone
 from stillhouse.text import TokenLogprob
 from stillhouse.workers.conversation import Conversation
@@ -49,9 +49,17 @@ class _Completions:
         }
 
     def choice(
-        self, index: int, text: str, logprobs: Sequence[TokenLogprob], start_chars: int
+        self,
+        index: int,
+        text: str,
+        logprobs: Sequence[TokenLogprob],
+        start_chars: int = 0,
+        *,
+        num_silent: int = 0,
     ) -> dict[str, Any]:
-        scores = forms.completion_logprobs(logprobs, start_chars) if self.has_logprobs else None
+        scores = None
+        if self.has_logprobs:
+            scores = forms.completion_logprobs(logprobs, start_chars, num_silent=num_silent)
         return {"index": index, "text": text, "logprobs": scores, "finish_reason": None}
 
     def tail(self) -> dict[str, Any]:
@@ -64,9 +72,7 @@ async def completions(
 ) -> Response:
     """What comes after a prompt, whole or as a stream; thoughts are text like any other."""
     warnings: list[str] = []
-    options, _ = read_common(body, warnings)
-    if body.logprobs is not None:
-        options["logprobs"] = body.logprobs
+    options = read_completion(body, warnings)
     prompts = _prompts(body)
     async with AsyncExitStack() as opened:
 
@@ -103,9 +109,15 @@ async def _whole(running: _Completions) -> Response:
         async for item in conversation:
             if isinstance(item, Finished):
                 replies[item.sample] = item.reply
+        given = replies[0].prompt_logprobs
         for sample in sorted(replies):
             reply = replies[sample]
-            choice = running.choice(len(choices), reply.answer, reply.logprobs, 0)
+            choice = running.choice(
+                len(choices),
+                reply.echo + reply.answer,
+                (*given, *reply.logprobs),
+                num_silent=_num_silent(reply.echo, given),
+            )
             choices.append(choice | _ending(reply, accepted))
         per_prompt.append([replies[sample] for sample in sorted(replies)])
     document = {
@@ -138,7 +150,7 @@ async def _streamed(running: _Completions) -> AsyncGenerator[bytes, None]:
                         parts.append(forms.event({**running.head(), "choices": [choice]}))
                     elif isinstance(item, Finished):
                         per_prompt[-1].append(item.reply)
-                        choice = running.choice(first_index + item.sample, "", (), 0)
+                        choice = running.choice(first_index + item.sample, "", ())
                         choice |= _ending(item.reply, accepted)
                         end = {**running.head(), "choices": [choice], **running.tail()}
                         parts.append(forms.event(end))
@@ -150,6 +162,11 @@ async def _streamed(running: _Completions) -> AsyncGenerator[bytes, None]:
         if running.include_usage:
             yield forms.event({**running.head(), "choices": [], "usage": _usage(per_prompt)})
     yield forms.DONE
+
+
+def _num_silent(echo: str, given: Sequence[TokenLogprob]) -> int:
+    """Tokens before a prompt's own text: what begins every text, if the model wants it."""
+    return int(bool(given) and not echo.encode(errors="replace").startswith(given[0].bytes))
 
 
 def _ending(reply: Reply, accepted: Accepted) -> dict[str, Any]:

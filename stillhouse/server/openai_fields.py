@@ -93,7 +93,9 @@ class CompletionRequest(Request):
     """`POST /v1/completions`."""
 
     prompt: str | list[str] | list[int] | list[list[int]]
+    max_tokens: int | None = Field(None, ge=0)
     logprobs: int | None = Field(None, ge=0, le=20)
+    echo: bool | None = None
 
 
 def read_common(body: Request, warnings: list[str]) -> tuple[ChatOptions, Thinking]:
@@ -125,6 +127,21 @@ def read_common(body: Request, warnings: list[str]) -> tuple[ChatOptions, Thinki
     if body.stop_loops is not None:
         options["stop_loops"] = body.stop_loops
     return options, thinking
+
+
+def read_completion(body: CompletionRequest, warnings: list[str]) -> ChatOptions:
+    """The options of a completion. Raises as `read_common`."""
+    options, _ = read_common(body, warnings)
+    if body.logprobs is not None:
+        options["logprobs"] = body.logprobs
+    if body.max_tokens == 0 and not (body.echo and body.logprobs is not None):
+        raise BadField("max_tokens of 0 needs echo and logprobs: nothing else comes", param="echo")
+    if body.max_tokens == 0 and (body.n or 1) > 1:
+        raise BadField(f"n is {body.n}, and with max_tokens of 0 all are the same", param="n")
+    if body.echo and body.stream:
+        raise BadField("echo is not offered for streams", param="echo")
+    options["echo"] = bool(body.echo)
+    return options
 
 
 def read_chat(body: ChatRequest, warnings: list[str]) -> tuple[ChatOptions, Thinking]:

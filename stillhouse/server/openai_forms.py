@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -106,18 +107,33 @@ def chat_logprobs(tokens: Iterable[TokenLogprob]) -> dict[str, Any]:
     }
 
 
-def completion_logprobs(tokens: Sequence[TokenLogprob], start_chars: int) -> dict[str, Any]:
-    """As completions have them, in columns."""
+def completion_logprobs(
+    tokens: Sequence[TokenLogprob], start_chars: int, *, num_silent: int = 0
+) -> dict[str, Any]:
+    """As completions have them, in columns. The text does not show the first `num_silent` tokens.
+
+    A token that begins within a character has the character's offset. Null are a prompt's first.
+    """
     offsets, at = [], start_chars
-    for token in tokens:
+    read = codecs.getincrementaldecoder("utf-8")(errors="replace")
+    for number, token in enumerate(tokens):
         offsets.append(at)
-        at += len(token.text)
+        if number >= num_silent:
+            at += len(read.decode(token.bytes))
     return {
         "tokens": [token.text for token in tokens],
         "token_logprobs": [token.logprob for token in tokens],
-        "top_logprobs": [{other.text: other.logprob for other in t.top} for t in tokens],
+        "top_logprobs": [None if t.logprob is None else _by_text(t.top) for t in tokens],
         "text_offset": offsets,
     }
+
+
+def _by_text(top: Iterable[TokenLogprob]) -> dict[str, float | None]:
+    """Best first. Of those that read the same, as parts of characters do, the best is told."""
+    told: dict[str, float | None] = {}
+    for token in top:
+        told.setdefault(token.text, token.logprob)
+    return told
 
 
 def compact(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""Log-probabilities of an answer's tokens, told when their text is."""
+"""Log-probabilities of tokens: of a prompt's, and of an answer's, told when their text is."""
 
 from __future__ import annotations
 
@@ -34,8 +34,7 @@ class LogprobQueue:
         self._num_chars += num_chars
         if token.token_id is None or token.logprob is None:
             return
-        top = tuple(self._named(token_id, logprob) for token_id, logprob in token.top_logprobs)
-        self._waiting.append((self._num_chars, self._named(token.token_id, token.logprob, top)))
+        self._waiting.append((self._num_chars, self._scored(token.token_id, token)))
 
     def due(self, settled_chars: int) -> tuple[TokenLogprob, ...]:
         """Those whose text is among the first so many characters of the answer."""
@@ -44,8 +43,17 @@ class LogprobQueue:
             due.append(self._waiting.popleft()[1])
         return tuple(due)
 
+    def of_prompt(self, first_id: int, others: Iterable[ScoredToken]) -> tuple[TokenLogprob, ...]:
+        """A whole prompt, whose first token has no log-probability."""
+        scored = (self._scored(t.token_id, t) for t in others if t.token_id is not None)
+        return (self._named(first_id, None), *scored)
+
+    def _scored(self, token_id: int, token: ScoredToken) -> TokenLogprob:
+        top = tuple(self._named(other, logprob) for other, logprob in token.top_logprobs)
+        return self._named(token_id, token.logprob, top)
+
     def _named(
-        self, token_id: int, logprob: float, top: tuple[TokenLogprob, ...] = ()
+        self, token_id: int, logprob: float | None, top: tuple[TokenLogprob, ...] = ()
     ) -> TokenLogprob:
         raw = self._tokenizer.token_bytes(token_id)
         return TokenLogprob(token_id, raw.decode("utf-8", errors="replace"), raw, logprob, top)

@@ -8,12 +8,12 @@ from typing import Literal, NamedTuple
 
 @dataclass(frozen=True, slots=True)
 class TokenLogprob:
-    """A token of the answer under the model's unchanged distribution, and the likeliest beside."""
+    """A token under the model's unchanged distribution, and the likeliest in its place."""
 
     token_id: int
     text: str  # U+FFFD where the token holds only a part of a character
     bytes: bytes
-    logprob: float
+    logprob: float | None  # None: of a prompt's first token, which nothing comes before
     top: tuple[TokenLogprob, ...] = ()  # best first; theirs is empty
 
 

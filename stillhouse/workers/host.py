@@ -156,9 +156,10 @@ class _Host:
         try:
             replies = [self._pass_on(ask.id, n, stream) for n, stream in enumerate(streams)]
             await asyncio.gather(*replies)
-        except EngineStopped as error:
+        except StillhouseError as error:
             self._put(Refused(ask.id, error))
-            self._is_over.set()  # a broken engine answers nobody: a new process is started
+            if isinstance(error, EngineStopped):
+                self._is_over.set()  # a broken engine answers nobody: a new process is started
         finally:
             del self._streams[ask.id]
 

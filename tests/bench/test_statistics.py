@@ -170,13 +170,6 @@ def test_what_may_be_nothing_has_no_ratio() -> None:
     assert ratio_of(some, some) == (1.0, 1.0, 1.0)
 
 
-@pytest.mark.parametrize(
-    ("freedom", "published"), [(2, 4.303), (4, 2.776), (9, 2.262), (30, 2.042), (1e9, 1.960)]
-)
-def test_students_t_is_that_of_the_tables(freedom: float, published: float) -> None:
-    assert statistics.student_t(freedom) == pytest.approx(published, rel=0.01)
-
-
 def test_percentiles_lie_linearly_between_neighbours() -> None:
     spread = spread_of([3.0, None, 1.0, 2.0, 4.0])
     assert spread == Spread(4, 2.5, 2.5, pytest.approx(3.85), pytest.approx(3.97))

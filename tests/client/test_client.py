@@ -92,9 +92,10 @@ def test_options_that_would_be_lost_are_refused(option: dict[str, Any]) -> None:
         assert not stub.asked
 
 
-def test_seeds_of_samples_count_up() -> None:
+@pytest.mark.parametrize("options", [{"seed": 7}, {"seeds": (9, 7, 8)}])
+def test_seeds_of_samples_count_up_or_are_given(options: dict[str, Any]) -> None:
     with StubServer() as stub, Client(stub.url) as client:
-        assert [reply.answer for reply in client.samples("Hello", 3, seed=7)] == ["Eight."] * 3
+        assert [reply.answer for reply in client.samples("Hello", 3, **options)] == ["Eight."] * 3
     assert sorted(asked.body["seed"] for asked in stub.asked) == [7, 8, 9]
 
 

@@ -52,7 +52,7 @@ class Oracle:
 
     def fork(self, extra_ids: Sequence[int] = (), max_tokens: int | None = None) -> Oracle:
         fork = object.__new__(Oracle)
-        num_left = max_tokens or self.num_left - len(extra_ids)
+        num_left = self.num_left - len(extra_ids) if max_tokens is None else max_tokens
         fork.__dict__ = self.__dict__ | {
             "history": [*self.history, *extra_ids],
             "num_left": num_left,

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from stillhouse.engine import Admission, Engine, Request, SamplingParams, ThinkingLimit, TokenEvent
+from stillhouse.engine.sampler import logprobs_of
 from stillhouse.models.batch import BLOCK_TOKENS
 from tests.engine.oracle import Oracle
 from tests.fakes import FakeKV, FakeModel, LogitsOf, hashed
@@ -44,6 +45,7 @@ class EngineMachine(RuleBasedStateMachine):
             num_blocks, max_rows=max_rows, max_sequences=4, admission=admission
         )
         self.oracles: dict[int, Oracle] = {}  # of open requests
+        self.scored: dict[int, int] = {}  # so many of the last tokens that they know at first
         self.cancelled: set[int] = set()
         self.num_ended = 0
 
@@ -91,10 +93,32 @@ class EngineMachine(RuleBasedStateMachine):
         self.oracles[self.engine.submit(request)] = oracle
 
     @rule(
+        prefix_tokens=st.sampled_from([1, 32, 64, 90, 96]),
+        own=st.sampled_from([(5,), (6, 7), (5,) * 33]),
+        max_tokens=st.sampled_from([0, 0, 10]),
+        num_scored=st.sampled_from([1, 2, 30, 100]),
+    )
+    def submit_scored(
+        self, prefix_tokens: int, own: tuple[int, ...], max_tokens: int, num_scored: int
+    ) -> None:
+        num_prompt = prefix_tokens + len(own)
+        if num_prompt + max_tokens > self.engine.context_tokens or len(self.oracles) >= MAX_OPEN:
+            return
+        shared = np.random.default_rng(0).integers(0, VOCAB, prefix_tokens)
+        start = max(1, num_prompt - num_scored)
+        request = Request(
+            (*shared.tolist(), *own), SamplingParams(max_tokens, seed=1), score_from=start
+        )
+        number = self.engine.submit(request)
+        self.oracles[number] = Oracle(request, self.logits_of, self.vocab_size)
+        self.scored[number] = num_prompt - start
+
+    @rule(
         data=st.data(),
         num_forks=st.integers(1, 3),
         extra_ids=st.sampled_from([(), (), (4,), (2, 3), (9,) * 35]),
-        max_tokens=st.none() | st.integers(1, 40),
+        max_tokens=st.none() | st.integers(0, 40),
+        is_scored=st.booleans(),
     )
     def fork(
         self,
@@ -102,18 +126,26 @@ class EngineMachine(RuleBasedStateMachine):
         num_forks: int,
         extra_ids: tuple[int, ...],
         max_tokens: int | None,
+        is_scored: bool,
     ) -> None:
         if not self.oracles or len(self.oracles) + num_forks > MAX_OPEN:
             return
         number = data.draw(st.sampled_from(sorted(self.oracles)))
         parent = self.oracles[number]
+        if parent.num_left == 0:  # only scores
+            return
         more = parent.num_left - len(extra_ids) if max_tokens is None else max_tokens
         too_long = len(parent.history) + len(extra_ids) + more > self.engine.context_tokens
-        if more < 1 or too_long or number in self.cancelled:
+        least = 0 if is_scored and extra_ids else 1
+        if more < least or too_long or number in self.cancelled:
             return
-        forks = self.engine.fork(number, num_forks, extra_ids=extra_ids, max_tokens=max_tokens)
+        forks = self.engine.fork(
+            number, num_forks, extra_ids=extra_ids, max_tokens=max_tokens, is_scored=is_scored
+        )
         for fork in forks:
             self.oracles[fork] = parent.fork(extra_ids, max_tokens)
+            if is_scored:
+                self.scored[fork] = len(extra_ids)
 
     @rule(data=st.data())
     def preempt(self, data: st.DataObject) -> None:
@@ -145,7 +177,11 @@ class EngineMachine(RuleBasedStateMachine):
 
     def check(self, event: TokenEvent) -> None:
         oracle = self.oracles[event.request_id]
-        if event.token_id is None:
+        if event.finish_reason != "cancelled":
+            self.check_scores(event, oracle.history)
+        if event.token_id is None and event.finish_reason == "length":
+            assert oracle.num_left == 0
+        elif event.token_id is None:
             assert event.request_id in self.cancelled
             assert event.finish_reason == "cancelled"
         else:
@@ -156,6 +192,14 @@ class EngineMachine(RuleBasedStateMachine):
             del self.oracles[event.request_id]
             self.cancelled.discard(event.request_id)
             self.num_ended += 1
+
+    def check_scores(self, event: TokenEvent, history: list[int]) -> None:
+        given = np.array(history, np.int32)
+        first = len(given) - self.scored.pop(event.request_id, 0)
+        assert [score.token_id for score in event.scores] == given[first:].tolist()
+        for position, score in enumerate(event.scores, first):
+            logits = self.logits_of(given[:position])
+            assert score.logprob == logprobs_of(logits, score.token_id, 0)[0]
 
     @invariant()
     def every_block_and_request_is_accounted_for(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,22 @@ def test_samples_of_one_prompt_compute_it_once() -> None:
     assert said[parent] == rest(oracle)
     assert len({tuple(ids) for ids in said.values()}) == 4
     assert engine.num_unused_blocks == 32
+
+
+@pytest.mark.parametrize("num_blocks", [4, 32])
+def test_each_sample_says_what_its_seed_says_alone(num_blocks: int) -> None:
+    engine, model = make(num_blocks)
+    wanted = request(75)
+    seeds = (3, 1 << 30, 3, 0)
+    numbers = engine.submit_samples(wanted, seeds)
+    said = drain(engine)
+    for number, seed in zip(numbers, seeds, strict=True):
+        lone = replace(wanted, sampling=replace(wanted.sampling, seed=seed))
+        assert said[number] == rest(Oracle(lone, hashed(VOCAB), VOCAB))
+    assert model.num_rows_seen[0] == 75
+    assert max(model.num_rows_seen[1:]) < 64  # nobody read the prompt's full blocks again
+    with pytest.raises(UsageError, match="seed is -1"):
+        engine.submit_samples(wanted, (-1,))
 
 
 def test_samples_share_a_prompt_that_comes_in_chunks() -> None:

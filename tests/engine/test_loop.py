@@ -196,7 +196,7 @@ def test_requests_of_an_event_loop_that_has_ended_are_cancelled(bench: Bench) ->
 
 
 def test_samples_and_forks_stream_too(bench: Bench) -> None:
-    streams = bench.loop.submit_samples(request(1), 3)
+    streams = bench.loop.submit_samples(request(1), (1, 2, 3))
     samples = [list(stream) for stream in streams]
     assert samples[0] == alone(request(1))
     assert len({tuple(said(events)) for events in samples}) == 3

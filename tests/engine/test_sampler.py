@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from stillhouse.engine.sampler import Sampler, SamplingParams, best_logprobs, logprob_of
+from stillhouse.engine.sampler import Sampler, SamplingParams, logprobs_of
 from stillhouse.errors import BadCheckpoint, UsageError
 from tests.reference import sampling as naive
 
@@ -113,17 +113,24 @@ def test_tokens_ruled_out_with_minus_infinity_are_never_drawn() -> None:
 def test_logprobs_are_of_the_unchanged_distribution() -> None:
     logits = _logits(4, 1000)
     expected = naive.log_softmax(logits)
-    assert logprob_of(logits, 17) == pytest.approx(expected[17], abs=1e-5)
-    best = best_logprobs(logits, 5)
-    assert [i for i, _ in best] == np.argsort(-expected)[:5].tolist()
-    assert [p for _, p in best] == pytest.approx(sorted(expected)[:-6:-1], abs=1e-5)
-    assert best_logprobs(logits, 0) == ()
+    for num_best in (0, 1, 5):
+        logprob, best = logprobs_of(logits, 17, num_best)
+        assert logprob == pytest.approx(expected[17], abs=1e-5)
+        assert [i for i, _ in best] == np.argsort(-expected)[:num_best].tolist()
+        assert [p for _, p in best] == pytest.approx(sorted(expected)[::-1][:num_best], abs=1e-5)
+
+
+def test_of_equally_probable_tokens_the_lowest_is_named() -> None:
+    logits = np.zeros(100, np.float32)
+    logits[[70, 30, 50]] = 2.0
+    assert [i for i, _ in logprobs_of(logits, 0, 1)[1]] == [30]
+    assert [i for i, _ in logprobs_of(logits, 0, 2)[1]] == [30, 50]
 
 
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"max_tokens": 0},
+        {"max_tokens": -1},
         {"temperature": -0.1},
         {"temperature": float("nan")},
         {"top_p": 0.0},

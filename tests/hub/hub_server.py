@@ -1,7 +1,8 @@
 """A web server on this machine that speaks as much of the hub's protocol as its real client needs.
 
-It serves ``GET /api/models/REPO`` (the listing), ``HEAD`` and ranged ``GET`` of
-``/REPO/resolve/REVISION/FILE``, and can be told to be gated, to break off, to be slow and to lie.
+It serves ``GET /api/models/REPO`` and ``/api/datasets/REPO`` (the listings), ``HEAD`` and ranged
+``GET`` of ``/REPO/resolve/REVISION/FILE`` (of a data set ``/datasets/REPO/...``), and can be told
+to be gated, to break off, to be slow and to lie.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 class HubServer:
-    """``files`` maps repository and path to bytes; ``requests`` collects method, path and Range."""
+    """``files`` maps repository (a data set's as ``datasets/OWNER/NAME``) and path to bytes;
+    ``requests`` collects method, path and Range.
+    """
 
     def __init__(self, files: dict[str, dict[str, bytes]]) -> None:
         self.files = files
@@ -82,9 +85,12 @@ def _handler(hub: HubServer) -> type[BaseHTTPRequestHandler]:
             hub.requests.append((self.command, self.path, self.headers["Range"]))
             token = (self.headers["Authorization"] or "").removeprefix("Bearer ")
             path = self.path.partition("?")[0].lstrip("/")
-            if match := re.fullmatch(r"api/models/([^/]+/[^/]+)(?:/revision/[^/]+)?", path):
+            if match := re.fullmatch(
+                r"api/(?:models/|(?=datasets/))((?:datasets/)?[^/]+/[^/]+)(?:/revision/[^/]+)?",
+                path,
+            ):
                 self._list(match[1])
-            elif match := re.fullmatch(r"([^/]+/[^/]+)/resolve/[^/]+/(.+)", path):
+            elif match := re.fullmatch(r"((?:datasets/)?[^/]+/[^/]+)/resolve/[^/]+/(.+)", path):
                 repo, name = match.groups()
                 if repo in hub.gated and token not in hub.tokens:
                     self._refuse(403, "GatedRepo")

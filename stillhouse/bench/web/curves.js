@@ -2,7 +2,6 @@
 
 const PLOT_HEIGHT = 300;
 const boxOf = (width) => ({ left: 60, right: width - 14, top: 12, bottom: PLOT_HEIGHT - 46 });
-const noneOf = (text) => el("p", { class: "none" }, text);
 const FEW = 4; // series: more are named by the buttons alone, and their bands are fainter
 const isPowerOf2 = (value) => value > 0 && Number.isInteger(Math.log2(value));
 
@@ -33,9 +32,6 @@ function logAxis(values, name, { top, bottom }, asSeconds) {
   return { at: logScale(low, high, bottom, top), ticks: shown,
     text: asSeconds ? tickSeconds : plain, name };
 }
-
-const pathOf = (points) => points
-  .map(([x, y], n) => `${n ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join("");
 
 /** The mark of a cell: hollow where requests failed or the cell was stopped. */
 function cellMark(cell, x, y, hint, show, lines) {
@@ -159,7 +155,8 @@ function drawWaiting(holder, measure, view, cells, ui) {
 /** What all get against what each gets: the choice of a load. */
 function drawPareto(holder, view, cells, ui) {
   const usable = cells.filter((cell) => isNumber(cell.user_tokens_per_s) && cell.requests);
-  const best = frontierOf(usable);
+  const best = undominated(usable, (cell) => -cell.user_tokens_per_s,
+    (cell) => cell.output_tokens_per_s);
   const wanted = DOCUMENT.slo?.tpot_s > 0 ? 1 / DOCUMENT.slo.tpot_s : undefined;
   const most = Math.max(...usable.map((cell) => cell.user_tokens_per_s)) * 1.1;
   const isPromised = isNumber(wanted) && wanted < most;
@@ -204,15 +201,4 @@ function drawPareto(holder, view, cells, ui) {
     return roving(drawing);
   }, "Up and to the right is better. Numbers are "
     + `${view.loop === "open" ? "requests/s" : "users at once"}.`);
-}
-
-/** Cells that no other one beats at both, from the fastest for each user on. */
-function frontierOf(cells) {
-  let most = -Infinity;
-  return [...cells].sort((a, b) => b.user_tokens_per_s - a.user_tokens_per_s
-    || b.output_tokens_per_s - a.output_tokens_per_s).filter((cell) => {
-    if (cell.output_tokens_per_s <= most) return false;
-    most = cell.output_tokens_per_s;
-    return true;
-  });
 }

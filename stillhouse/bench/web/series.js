@@ -94,11 +94,3 @@ function warningsOf(cell) {
   ].filter(Boolean);
 }
 const isDoubtful = (cell) => warningsOf(cell).some(([kind]) => kind === "error");
-
-/** A series' mark, as text has it. */
-const markOf = (series) => {
-  const small = svg("svg", { viewBox: "-8 -8 16 16", width: 14, height: 14, class: "sign" });
-  small.setAttribute("aria-hidden", "true");
-  small.append(svg("path", { d: shapeAt(series.shape, 0, 0, 5), class: `dot ${series.colour}` }));
-  return small;
-};

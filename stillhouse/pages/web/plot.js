@@ -14,6 +14,13 @@ function linearTicks(most, count) {
   return Array.from({ length: Math.floor(most / step + 1e-9) + 1 }, (_, n) => n * step);
 }
 
+/** The multiples of such a step from `low` to `high`. */
+function ticksBetween(low, high, count) {
+  const step = linearTicks(high - low, count)[1] ?? high - low, first = Math.ceil(low / step - 1e-9);
+  return Array.from({ length: Math.floor(high / step + 1e-9) - first + 1 },
+    (_, n) => (first + n) * step);
+}
+
 const scale = (low, high, from, to) => (value) =>
   from + (to - from) * (value - low) / (high - low);
 const logScale = (low, high, from, to) => {
@@ -23,6 +30,9 @@ const logScale = (low, high, from, to) => {
 
 const label = (x, y, text, properties = {}) => svg("text", { x, y, ...properties }, text);
 const line = (x1, y1, x2, y2, name) => svg("line", { x1, y1, x2, y2, class: name });
+
+const pathOf = (points) => points
+  .map(([x, y], n) => `${n ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join("");
 
 const drawingOf = (width, height, name) => svg("svg", { viewBox: `0 0 ${width} ${height}`, width,
   height, role: "group", "aria-label": name });
@@ -62,6 +72,9 @@ function fill(holder, title, keys, drawing, note, choices = []) {
   holder.append(drawing(hint), el("p", { class: "quiet note" }, note));
 }
 
+/** Stands where a drawing would, and says why there is none. */
+const noneOf = (text) => el("p", { class: "none" }, text);
+
 const key = (name, text) => el("span", { class: `key ${name}` }, text);
 
 /** One of a few, as buttons in a row; arrow keys move between them. `choose` draws anew. */
@@ -87,6 +100,39 @@ function shapeAt(n, x, y, radius) {
     return `${(x + far * Math.cos(angle)).toFixed(1)} ${(y + far * Math.sin(angle)).toFixed(1)}`;
   });
   return `M${points.join("L")}Z`;
+}
+
+/** A series' mark, as text has it: a series has `shape`, a number, and `colour`, a class. */
+const markOf = (series) => {
+  const small = svg("svg", { viewBox: "-8 -8 16 16", width: 14, height: 14, class: "sign" });
+  small.setAttribute("aria-hidden", "true");
+  small.append(svg("path", { d: shapeAt(series.shape, 0, 0, 5), class: `dot ${series.colour}` }));
+  return small;
+};
+
+/** Those that no other one beats in both, the least cost first: the Pareto front. */
+function undominated(items, cost, gain) {
+  let most = -Infinity;
+  return [...items].sort((a, b) => cost(a) - cost(b) || gain(b) - gain(a)).filter((item) => {
+    if (gain(item) <= most) return false;
+    most = gain(item);
+    return true;
+  });
+}
+
+/** A name beside its mark, where none of `taken` stands already; null where there is no room. */
+function labelBeside(text, cx, cy, box, taken, name = "beside") {
+  const wide = textWidth(text, "11.5px");
+  const places = [[9, -7], [9, 4], [9, 16], [-9 - wide, -7], [-9 - wide, 4], [-9 - wide, 16]];
+  for (const [dx, dy] of places) {
+    const at = { left: cx + dx, right: cx + dx + wide, top: cy + dy - 10, bottom: cy + dy + 2 };
+    if (at.left < box.left || at.right > box.right || at.top < box.top - 8) continue;
+    if (taken.some((other) => at.left < other.right && other.left < at.right
+      && at.top < other.bottom && other.top < at.bottom)) continue;
+    taken.push(at);
+    return label(at.left, cy + dy, text, { class: name });
+  }
+  return null;
 }
 
 /** The marks of a drawing are one stop for the tab key; arrows go from one to the next. */

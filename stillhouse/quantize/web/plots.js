@@ -38,9 +38,7 @@ function ladder(width, shown, hint) {
   const x = scale(from, to, box.left, box.right);
   const y = logScale(least, most, box.bottom, box.top);
   const drawing = drawingOf(width, LADDER_HEIGHT, "Divergence from the source against size");
-  const step = linearTicks(to - from, 6)[1] ?? to;
-  const ticks = Array.from({ length: Math.floor(to / step) + 1 }, (_, n) => n * step)
-    .filter((tick) => tick >= from);
+  const ticks = ticksBetween(from, to, 6);
   drawAxes(drawing, box, { at: x, ticks, text: (tick) => String(Number(tick.toPrecision(3))),
     name: "file, GB" },
   { at: y, ticks: logTicks(least, most), text: small, name: "mean KL divergence, nats (log)" });
@@ -55,38 +53,18 @@ function ladder(width, shown, hint) {
     drawing.append(hint(svg("path", { d: shapeAt(0, cx, cy, 5), class: "mark dot",
       "data-x": cx.toFixed(1), "data-y": cy.toFixed(1), "aria-label": lines().join("; ") }),
     lines));
-    const name = placed(one.short, cx, cy, box, taken);
+    const name = labelBeside(one.short, cx, cy, box, taken);
     if (name) drawing.append(name);
   }
   return roving(drawing);
 }
 
-/** The name beside its mark, where no other name or mark's name stands already. */
-function placed(text, cx, cy, box, taken) {
-  const wide = textWidth(text, "11.5px");
-  const places = [[9, 4], [-9 - wide, 4], [9, -8], [9, 16], [-9 - wide, -8], [-9 - wide, 16]];
-  for (const [dx, dy] of places) {
-    const at = { left: cx + dx, right: cx + dx + wide, top: cy + dy - 10, bottom: cy + dy + 2 };
-    if (at.left < box.left || at.right > box.right || at.top < box.top - 8) continue;
-    if (taken.some((other) => at.left < other.right && other.left < at.right
-      && at.top < other.bottom && other.top < at.bottom)) continue;
-    taken.push(at);
-    return label(at.left, cy + dy, text, { class: "rung" });
-  }
-  return null;
-}
-
 /** Steps along the models that nothing smaller, or as small, diverges less than. */
 function frontier(shown, x, y) {
-  let best = Infinity, path = "";
-  const order = (a, b) => a.file_bytes - b.file_bytes || a.kl.value - b.kl.value;
-  for (const one of [...shown].sort(order)) {
-    if (one.kl.value >= best) continue;
-    best = one.kl.value;
+  return undominated(shown, (one) => one.file_bytes, (one) => -one.kl.value).map((one, n) => {
     const there = x(one.file_bytes / 1e9).toFixed(1), up = y(one.kl.value).toFixed(1);
-    path += path ? `H${there}V${up}` : `M${there} ${up}`;
-  }
-  return path;
+    return n ? `H${there}V${up}` : `M${there} ${up}`;
+  }).join("");
 }
 
 /** For each model a row: below which divergence half of the predictions lie, 90 %, 99 %, all. */
@@ -114,7 +92,7 @@ function spread(width, shown, hint) {
   shown.forEach((one, n) => {
     const y = top + row * (n + 0.5);
     const there = MARKS.map(([at_]) => x(Math.max(least, one.kl_percentiles[at_])));
-    drawing.append(label(left - 10, y + 4, one.short, { "text-anchor": "end", class: "rung" }),
+    drawing.append(label(left - 10, y + 4, one.short, { "text-anchor": "end", class: "beside" }),
       line(Math.min(...there), y, Math.max(...there), y, "from-to"));
     MARKS.forEach(([at_, text], k) => {
       const lines = () => [one.model, `${text}: ${small(one.kl_percentiles[at_])}`];

@@ -1,0 +1,110 @@
+"""What `still eval` is told, as tasks, budgets and targets, and the folder that they make."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from stillhouse.errors import UsageError
+from stillhouse.evals.asking import Assignment
+from stillhouse.evals.data import load
+from stillhouse.evals.runs import Target
+from stillhouse.evals.store import file_name
+from stillhouse.evals.systems import InProcess, Served
+from stillhouse.evals.task import Task
+from stillhouse.evals.tasks import tasks_named
+from stillhouse.paths import home
+
+_MOST_NAME = 60  # characters of a folder's name
+
+
+def targets(
+    models: Sequence[str],
+    urls: Sequence[str],
+    served: Sequence[str],
+    *,
+    context: int | None,
+    name: str | None,
+    api_key: str | None,
+    timeout_s: float,
+) -> list[Target]:
+    """Models first. Raises UsageError for names of served models without servers."""
+    if served and len(served) != len(urls):
+        raise UsageError(
+            f"{len(served)} models are said to be served, by {len(urls)} servers",
+            hint="give --served once for each --url, in the same order",
+        )
+    behind: Sequence[str | None] = served or [None] * len(urls)
+    return [
+        *(InProcess(model, context) for model in models),
+        *(
+            Served(url, name, model, api_key, timeout_s)
+            for url, model in zip(urls, behind, strict=True)
+        ),
+    ]
+
+
+def tasks(names: Iterable[str]) -> list[Task]:
+    """Of names and of lists with commas; a group stands for its tasks. Raises UsageError."""
+    found: dict[str, Task] = {}
+    for name in (part.strip() for text in names for part in text.split(",")):
+        found |= {task.name: task for task in tasks_named(name)}
+    return list(found.values())
+
+
+def budgets(text: str | None) -> tuple[int | None, ...]:
+    """`256,1024`; None where nothing is limited. Raises UsageError."""
+    if text is None:
+        return (None,)
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() for part in parts) or len(set(parts)) < len(parts):
+        raise UsageError(
+            f"'{text}' is no list for --thinking-budget",
+            hint="write different numbers of tokens: 256,1024,4096",
+        )
+    return tuple(int(part) for part in parts)
+
+
+def assignments(
+    chosen: Sequence[Task],
+    *,
+    data: Path | None,
+    shots_data: Path | None,
+    limit: int | None,
+    seed: int,
+    note: Callable[[str], None],
+) -> tuple[Assignment, ...]:
+    """The tasks with their problems. Raises UsageError for a file that two tasks would read."""
+    for option, path, readers in (
+        ("--data", data, [task for task in chosen if task.data is not None]),
+        ("--shots-data", shots_data, [task for task in chosen if task.num_shots]),
+    ):
+        if path is not None and len(readers) != 1:
+            raise UsageError(
+                f"{option} is a file for one task, and {len(readers)} of those asked for read one",
+                hint="ask for one task at a time, with one --folder for all",
+            )
+    made = []
+    for task in chosen:
+        problems = load(
+            task,
+            data=data if task.data is not None else None,
+            shots_data=shots_data if task.num_shots else None,
+            limit=limit,
+            seed=seed,
+            note=note,
+        )
+        made.append(Assignment(task, tuple(problems)))
+    return tuple(made)
+
+
+def default_folder(chosen: Sequence[Task], asked: Sequence[Target], settings: Any) -> Path:
+    """The same for the same command, which so goes on from where it was; `settings`: JSON."""
+    who = [one.reference if isinstance(one, InProcess) else one.url for one in asked]
+    names = [task.name for task in chosen]
+    digest = hashlib.sha256(json.dumps([names, who, settings]).encode()).hexdigest()[:8]
+    readable = file_name("-".join([*names, *(Path(one).name for one in who)]))[:_MOST_NAME]
+    return home() / "evals" / f"{readable}-{digest}"

@@ -1,0 +1,101 @@
+"""Two runs of the same task: what one lost against the other, or why that can't be told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from stillhouse.errors import UsageError
+from stillhouse.evals.paired import Difference, difference_of, verdict_of
+from stillhouse.evals.result import EvalResult
+from stillhouse.evals.summary import TaskSummary
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """`b` against the baseline `a`, by their labels; `difference` is None where the verdict says
+    that they are not comparable. `samples` is how many a question has in both runs."""
+
+    a: str
+    b: str
+    task: str
+    questions: int
+    samples: int
+    difference: Difference | None
+    verdict: str
+
+    def as_json(self) -> dict[str, Any]:
+        """The names of `still eval --json`: `difference` in scores from 0 to 1, `recovery` as a
+        share of the baseline's."""
+        found = self.difference
+        recovery = None if found is None else found.recovery
+        return {
+            "a": self.a,
+            "b": self.b,
+            "task": self.task,
+            "questions": self.questions,
+            "samples": self.samples,
+            "difference": None if found is None else found.value,
+            "low": None if found is None else found.low,
+            "high": None if found is None else found.high,
+            "stderr_questions": None if found is None else found.stderr_questions,
+            "stderr_sampling": None if found is None else found.stderr_sampling,
+            "least_difference": None if found is None else found.least,
+            "recovery": None if recovery is None else recovery.value,
+            "recovery_low": None if recovery is None else recovery.low,
+            "recovery_high": None if recovery is None else recovery.high,
+            "verdict": self.verdict,
+        }
+
+
+def compare(baseline: TaskSummary, other: TaskSummary, *, a: str, b: str) -> Comparison:
+    """`a` and `b` are the labels. Questions belong together by their ids; of the same task, version
+    and prompt, and all of them: the mean of what is left would be of other questions."""
+    samples = min(baseline.samples, other.samples)
+    reason = _reason(baseline, other)
+    if reason is not None:
+        questions = len(baseline.scores.keys() & other.scores.keys())
+        verdict = f"{reason}: not comparable"
+        return Comparison(a, b, other.task, questions, samples, None, verdict)
+    difference = difference_of(
+        list(baseline.scores.values()),
+        [other.scores[problem] for problem in baseline.scores],
+        is_greedy=baseline.is_greedy and other.is_greedy,
+    )
+    fewest = min(baseline.all_samples, other.all_samples)
+    verdict = verdict_of(difference, fewest)
+    return Comparison(a, b, other.task, baseline.questions, samples, difference, verdict)
+
+
+def compare_all(results: Sequence[EvalResult], baseline: str | None = None) -> list[Comparison]:
+    """Every other result against the one with the label `baseline` (None: the first), in each task
+    that both have. Raises UsageError for a label that is not there."""
+    if not results:
+        return []
+    label = results[0].label if baseline is None else baseline
+    first = next((one for one in results if one.label == label), None)
+    if first is None:
+        raise UsageError(
+            f"there is no result '{label}' to compare with",
+            hint=f"the results are {', '.join(one.label for one in results)}",
+        )
+    return [
+        compare(summary, other.tasks[name], a=first.label, b=other.label)
+        for other in results
+        if other is not first
+        for name, summary in first.tasks.items()
+        if name in other.tasks
+    ]
+
+
+def _reason(a: TaskSummary, b: TaskSummary) -> str | None:
+    if a.task != b.task:
+        return "tasks differ"
+    if a.version != b.version:
+        return "versions of the task differ"
+    if a.prompt != b.prompt:
+        return "prompts differ"
+    if a.scores.keys() != b.scores.keys():
+        return "questions differ"
+    return None

@@ -1,0 +1,105 @@
+"""A process that grades, as the one that runs the evaluation sees it: asked, timed, replaced."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import stillhouse
+from stillhouse.errors import StillhouseError, UsageError
+
+# With -I nothing of the environment and of the folder at hand is imported.
+_START = "import sys; sys.path.insert(0, sys.argv[1]); from {module} import main; main({arguments})"
+_START_LIMIT_S = 120.0  # sympy takes a second to import, on a machine that is free
+# The worker ends what is late by itself; this is for when it does not, as where it cannot fork.
+_BACKSTOP = 12.0
+
+
+def command(module: str, arguments: str = "") -> list[str]:
+    """To run `main(arguments)` of a module of this package in a Python of its own."""
+    root = Path(stillhouse.__file__).parents[1]
+    start = _START.format(module=f"stillhouse.evals.grading.{module}", arguments=arguments)
+    return [sys.executable, "-I", "-c", start, str(root)]
+
+
+class GradingProcess:
+    """Takes one order at a time. Started when first asked, and again after it was killed."""
+
+    def __init__(self, *, cpu_s: float, memory_bytes: int) -> None:
+        self._cpu_s = cpu_s
+        self._memory_bytes = memory_bytes
+        self._process: Process | None = None
+        self._prepared: set[str] = set()
+        self._ids = count()
+
+    async def ask(self, order: dict[str, Any]) -> dict[str, Any]:
+        """What the worker answers; {"failed": how} if it took too long, or died of it.
+
+        Raises UsageError if a library that it needs is not installed.
+        """
+        await self._prepare(order["kind"])
+        try:
+            # The one before may still be computed, if nobody waits for it any more.
+            return await asyncio.wait_for(self._exchange(order), 2 * _BACKSTOP * self._cpu_s)
+        except (TimeoutError, EOFError, OSError) as error:
+            await self.close()
+            is_late = isinstance(error, TimeoutError)
+            return {"failed": "ran out of time" if is_late else "gave up"}
+
+    async def close(self) -> None:
+        """Ends the process, if there is one."""
+        process, self._process = self._process, None
+        self._prepared = set()
+        if process is not None:
+            await end(process)
+
+    async def _prepare(self, kind: str) -> None:
+        if kind in self._prepared:
+            return
+        if self._process is None:
+            arguments = f"{self._memory_bytes}, {self._cpu_s}"
+            self._process = await asyncio.create_subprocess_exec(
+                *command("worker", arguments), stdin=PIPE, stdout=PIPE, stderr=DEVNULL
+            )
+        try:
+            reply = await asyncio.wait_for(self._exchange({"prepare": kind}), _START_LIMIT_S)
+        except (TimeoutError, EOFError, OSError) as error:
+            await self.close()
+            raise StillhouseError("the process that grades does not start") from error
+        if "missing" in reply:
+            raise UsageError(
+                f"grading {kind} needs {reply['missing']}, which is not installed",
+                hint="pip install 'stillhouse[eval]'",
+            )
+        self._prepared.add(kind)
+
+    async def _exchange(self, order: dict[str, Any]) -> dict[str, Any]:
+        process = self._process
+        assert process is not None
+        assert process.stdin is not None
+        assert process.stdout is not None
+        order_id = next(self._ids)
+        process.stdin.write(json.dumps({**order, "id": order_id}).encode() + b"\n")
+        await process.stdin.drain()
+        while line := await process.stdout.readline():
+            reply: dict[str, Any] = json.loads(line)
+            if reply["id"] == order_id:  # else of an order that was cancelled
+                return reply
+        raise EOFError
+
+
+async def end(process: Process) -> None:
+    """Kills it, waits for its end, and lets go of its pipes."""
+    with suppress(ProcessLookupError):
+        process.kill()
+    if process.stdin is not None:
+        process.stdin.close()
+    await process.wait()
+    # Pipes that the killed process still held open are closed with the transport alone.
+    process._transport.close()  # type: ignore[attr-defined]

@@ -1,0 +1,291 @@
+"""A run's folder: what was asked, every sample as it came, and the settings it came from.
+
+    DIR/questions/gsm8k.jsonl         what is asked, the same for all models
+    DIR/smollm2-135m/run.json         a model and its settings, which never change in a folder
+    DIR/smollm2-135m/gsm8k.jsonl      the samples
+    DIR/smollm2-135m/gsm8k.times.jsonl   when each was done
+
+Samples are appended as they end and sorted when all are there, so that runs with the same seeds end
+in the same bytes however often they were killed. Times, which differ, are kept apart.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import TypeAdapter
+
+from stillhouse.errors import UsageError
+from stillhouse.evals.lines import LineFile, line_of, parse_line, whole_lines, write_whole
+from stillhouse.evals.sample import Sample
+from stillhouse.evals.task import Problem
+from stillhouse.hub.locking import locked
+
+_SETTINGS = "run.json"
+_GROWS = ("questions", "samples")  # settings of a task that a later run may raise
+_MAY_DIFFER = ("tasks", "url")  # tasks are compared by themselves; a server may have moved
+_ANOTHER = "give another --folder, or the same settings as before"
+
+_SAMPLES = TypeAdapter(Sample)
+_PROBLEMS = TypeAdapter(Problem)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """When a sample was done: seconds since its session, one command's work at a task, began."""
+
+    problem: str
+    number: int
+    session: int
+    at_s: float
+    ttft_s: float | None
+    e2e_s: float | None
+
+
+_TIMES = TypeAdapter(Done)
+
+
+class RunFolder:
+    """A folder that this process alone writes to. A context manager."""
+
+    def __init__(self, path: Path, note: Callable[[str], None] = lambda _: None) -> None:
+        """Makes the folder; `note` hears of what had to be mended. Raises UsageError where another
+        process is at work in it, or where no folder can be made.
+        """
+        self.path = path
+        self._note = note
+        self._held = ExitStack()
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            self._held.enter_context(locked(path / ".lock", on_wait=self._refuse))
+        except OSError as error:
+            raise UsageError(f"{path}: {error.strerror or error}") from error
+
+    def ask(self, task: str, problems: Sequence[Problem]) -> None:
+        """Notes what is asked. Raises UsageError where something else was asked here before; more
+        than before may be.
+        """
+        path = self.path / "questions" / f"{file_name(task)}.jsonl"
+        lines = [line_of(_as_json(problem)) for problem in problems]
+        before, _ = whole_lines(path)
+        for number, (old, new) in enumerate(zip(before, lines, strict=False), 1):
+            if old + b"\n" != new:
+                raise UsageError(
+                    f"question {number} of {task} is '{problems[number - 1].id}', and another one,"
+                    f" or worded otherwise, in {self.path}",
+                    hint=_ANOTHER,
+                )
+        if len(before) > len(lines):
+            raise UsageError(
+                f"{self.path} has {len(before)} questions of {task}, and {len(lines)} are asked",
+                hint=f"give --limit {len(before)} or more, or another --folder",
+            )
+        if len(before) < len(lines):
+            path.parent.mkdir(exist_ok=True)
+            write_whole(path, lines)
+
+    def run(self, label: str, settings: Mapping[str, Any]) -> RunStore:
+        """The part of the folder for a model and its settings. Raises UsageError, which names what
+        differs, if others were used under this label before.
+        """
+        store = RunStore(self.path / file_name(label), self._note)
+        store.check(settings)
+        return store
+
+    def close(self) -> None:
+        self._held.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _refuse(self) -> None:
+        raise UsageError(
+            f"another process is at work in {self.path}", hint="wait for it, or give another folder"
+        )
+
+
+class RunStore:
+    """The samples of one model with one set of settings."""
+
+    def __init__(self, path: Path, note: Callable[[str], None] = lambda _: None) -> None:
+        self.path = path
+        self._note = note
+
+    def check(self, settings: Mapping[str, Any]) -> None:
+        """Writes the settings, beside those of earlier tasks; see `RunFolder.run`."""
+        path = self.path / _SETTINGS
+        before = read_settings(path) if path.exists() else {}
+        tasks = dict(before.get("tasks", {}))
+        for name, task in settings.get("tasks", {}).items():
+            old = tasks.get(name)
+            if old is not None:
+                _compare(_without(old, _GROWS), _without(task, _GROWS), f"{name}: ", self.path)
+                for what in _GROWS:
+                    if old.get(what, 0) > task.get(what, 0):
+                        raise UsageError(
+                            f"{name}: {self.path} is a run of {old[what]} {what}, and"
+                            f" {task[what]} are asked for",
+                            hint=_ANOTHER,
+                        )
+            tasks[name] = task
+        if before:
+            _compare(_without(before, _MAY_DIFFER), _without(settings, _MAY_DIFFER), "", self.path)
+        whole = {**settings, "tasks": tasks}
+        if whole != before:
+            self.path.mkdir(parents=True, exist_ok=True)
+            write_whole(path, [json.dumps(whole, indent=1, ensure_ascii=False).encode(), b"\n"])
+
+    def settings(self) -> dict[str, Any]:
+        return read_settings(self.path / _SETTINGS)
+
+    def open(self, task: str) -> TaskStore:
+        """The samples of a task so far, to add to."""
+        return TaskStore(self.path, task, self._note)
+
+
+class TaskStore:
+    """The samples of a task, in memory and on disk. A context manager."""
+
+    def __init__(self, folder: Path, task: str, note: Callable[[str], None]) -> None:
+        """Reads what is there. A last line that a kill has torn is dropped with a note. Raises
+        UsageError for a file of something else.
+        """
+        self._path = folder / f"{file_name(task)}.jsonl"
+        self._samples: dict[tuple[str, int], Sample] = {}
+        times_path = folder / f"{file_name(task)}.times.jsonl"
+        for sample in _read(_SAMPLES, self._path, note):
+            if sample.task != task:
+                raise UsageError(f"{self._path} holds a sample of {sample.task[:100]}")
+            self._samples.setdefault((sample.problem, sample.number), sample)
+        self._times: list[Done] = list(_read(_TIMES, times_path, note))
+        self.session = 1 + max((done.session for done in self._times), default=-1)
+        self._lines, self._time_lines = LineFile(self._path), LineFile(times_path)
+
+    def __contains__(self, key: tuple[str, int]) -> bool:
+        """Whether sample `number` of a problem is there."""
+        return key in self._samples
+
+    @property
+    def samples(self) -> tuple[Sample, ...]:
+        """In no order."""
+        return tuple(self._samples.values())
+
+    @property
+    def num_tokens(self) -> int:
+        """Thoughts and answers of all samples."""
+        return sum(one.reasoning_tokens + one.answer_tokens for one in self._samples.values())
+
+    @property
+    def duration_s(self) -> float:
+        """Of all sessions, each until its last sample; what a kill has undone is not in it."""
+        ends: dict[int, float] = {}
+        for done in self._times:
+            ends[done.session] = max(done.at_s, ends.get(done.session, 0.0))
+        return sum(ends.values())
+
+    def add(self, sample: Sample, done: Done) -> None:
+        """Keeps a sample, on disk before anything else is done with it."""
+        key = (sample.problem, sample.number)
+        assert key not in self._samples, "a sample is asked once"
+        self._lines.append(sample.as_json())
+        self._time_lines.append(asdict(done))
+        self._samples[key] = sample
+        self._times.append(done)
+
+    def sort(self, problems: Sequence[Problem]) -> None:
+        """Writes the file again, in the order of the problems; what is of none of them last."""
+        order = {problem.id: place for place, problem in enumerate(problems)}
+        ordered = sorted(
+            self._samples.values(),
+            key=lambda one: (order.get(one.problem, len(order)), one.problem, one.number),
+        )
+        self._lines.close()
+        if ordered:
+            write_whole(self._path, (line_of(sample.as_json()) for sample in ordered))
+
+    def close(self) -> None:
+        self._lines.close()
+        self._time_lines.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """Of a run. Raises UsageError for what is no run's."""
+    try:
+        settings = json.loads(path.read_bytes().decode())
+        if not isinstance(settings, dict) or not isinstance(settings.get("tasks"), dict):
+            raise ValueError("it has no tasks")
+        if not all(map(_is_task, settings["tasks"].values())):
+            raise ValueError("its tasks have no settings")
+    except (OSError, ValueError, RecursionError) as error:
+        raise UsageError(f"{path} is no run of 'still eval': {error}") from None
+    return settings
+
+
+def _is_task(settings: object) -> bool:
+    kinds = {"version": int, "prompt": str, "questions": int, "samples": int, "options": dict}
+    return isinstance(settings, dict) and all(
+        isinstance(settings.get(name), kind) for name, kind in kinds.items()
+    )
+
+
+def read_questions(folder: Path, task: str) -> list[Problem]:
+    """What was asked in a run's folder. Raises UsageError where it cannot be read."""
+    path = folder / "questions" / f"{file_name(task)}.jsonl"
+    return list(_read(_PROBLEMS, path, lambda _: None))
+
+
+def runs_in(folder: Path) -> list[RunStore]:
+    """Of every label, sorted. Raises UsageError where there is none."""
+    found = [RunStore(path.parent) for path in sorted(folder.glob(f"*/{_SETTINGS}"))]
+    if not found:
+        raise UsageError(f"{folder} holds no run of 'still eval'", hint="a run's --folder is meant")
+    return found
+
+
+def file_name(name: str) -> str:
+    """'gym:chain_sum' → 'gym-chain_sum': what every system takes for a file's name."""
+    return re.sub(r"[^A-Za-z0-9._]+", "-", name).strip("-.") or "-"
+
+
+def _read(reader: TypeAdapter[Any], path: Path, note: Callable[[str], None]) -> Iterator[Any]:
+    lines, was_torn = whole_lines(path)
+    if was_torn:
+        note(f"{path}: its last line was torn, and is dropped")
+    for number, line in enumerate(lines, 1):
+        yield parse_line(reader, line, path, number)
+
+
+def _as_json(problem: Problem) -> dict[str, Any]:
+    """Without `extra`: what graders need may be large, and is no part of what is asked."""
+    return asdict(replace(problem, extra=None))
+
+
+def _without(settings: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    return {name: value for name, value in settings.items() if name not in names}
+
+
+def _compare(old: Mapping[str, Any], new: Mapping[str, Any], where: str, folder: Path) -> None:
+    for name in dict.fromkeys([*new, *old]):
+        was, is_now = old.get(name), new.get(name)
+        if isinstance(was, dict) and isinstance(is_now, dict):
+            _compare(was, is_now, where, folder)
+        elif was != is_now:
+            texts = [json.dumps(one, ensure_ascii=False)[:200] for one in (was, is_now)]
+            raise UsageError(
+                f"{where}{name} was {texts[0]} in {folder}, and is {texts[1]} now", hint=_ANOTHER
+            )

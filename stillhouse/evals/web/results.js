@@ -1,0 +1,69 @@
+// Results as the page has them: their tasks, the series they are in, and figures as people read them.
+
+const RESULTS = DOCUMENT.results.map((one, n) => ({ ...one, n, tasks: one.tasks ?? {} }));
+const COMPARISONS = DOCUMENT.comparisons ?? [];
+const TASKS = [...new Set(RESULTS.flatMap((one) => Object.keys(one.tasks)))];
+
+const VERDICTS = {
+  right: { sign: "✓", name: "right" }, wrong: { sign: "✕", name: "wrong" },
+  no_answer: { sign: "∅", name: "no answer" }, truncated: { sign: "✂", name: "truncated" },
+  looped: { sign: "↻", name: "looped" },
+};
+const VERDICT_NAMES = Object.keys(VERDICTS);
+
+const least = (items, get) => items.filter((item) => isNumber(get(item)))
+  .sort((a, b) => get(a) - get(b))[0];
+const greatest = (items, get) => least(items, (item) => {
+  const value = get(item);
+  return isNumber(value) ? -value : value;
+});
+
+const score = (one, task) => one.tasks[task]?.["pass@1"];
+const interval = (one, task) => (one.tasks[task]?.interval?.every(isNumber)
+  ? one.tasks[task].interval : null);
+/** All that were graded: some questions may have more of them than others. */
+const samplesOf = (figures) => VERDICT_NAMES.reduce((sum, name) => sum + (figures[name] ?? 0), 0);
+const resultOf = (label) => RESULTS.find((one) => one.label === label);
+const titleOf = (task) => RESULTS.find((one) => one.tasks[task])?.tasks[task].title ?? task;
+
+/** A share in %, with a decimal; a difference in points, with its sign. */
+const share = orBlank((value) => (value * 100).toFixed(1));
+const points = orBlank((value) => {
+  const text = Math.abs(value * 100).toFixed(1);
+  return text === "0.0" ? text : `${value < 0 ? "−" : "+"}${text}`;
+});
+const from_to = (show, low, high) => (isNumber(low) && isNumber(high)
+  ? `${show(low)} to ${show(high)}` : BLANK);
+/** Three significant figures: 0.0450, 1.50, 317, 8,831. */
+const significant = orBlank((value) => (Math.abs(value) >= 99.95
+  ? Math.round(value).toLocaleString("en") : value.toPrecision(3)));
+const plural = (count, one) => `${tokens(count)} ${one}${count === 1 ? "" : "s"}`;
+const budgetText = (budget) => (isNumber(budget) ? tokens(budget) : "none");
+const hasBudgets = new Set(RESULTS.map((one) => one.thinking_budget ?? null)).size > 1;
+
+/** Without what all labels begin with, up to a place where a word ends. */
+const SHORT = ((labels) => {
+  let same = 0;
+  while (labels.length > 1 && labels[0][same]
+    && labels.every((label) => label[same] === labels[0][same])) same += 1;
+  while (same && !"-_.:/ ,".includes(labels[0][same - 1])) same -= 1;
+  return new Map(labels.map((label) => [label, label.slice(same) || label]));
+})(RESULTS.map((one) => one.label));
+const shortOf = (label) => SHORT.get(label) ?? label;
+
+/** One model in one quantisation on one engine: results that differ in their budget alone. */
+const SERIES = [...new Set(RESULTS.map((one) => JSON.stringify(
+  [one.model, one.quantization, one.engine, one.url])))];
+const SERIES_MARKS = SERIES.map((_, n) => ({ n, colour: `series${n % 8}`,
+  shape: n + Math.floor(n / 8) }));
+const seriesOf = (one) => SERIES_MARKS[SERIES.indexOf(JSON.stringify(
+  [one.model, one.quantization, one.engine, one.url]))];
+
+/** From the most bits a weight to the fewest, then from the largest budget; unknown ones last. */
+const byBits = (results) => [...results].sort((a, b) =>
+  (b.bits_per_weight ?? -1) - (a.bits_per_weight ?? -1)
+  || (b.thinking_budget ?? Infinity) - (a.thinking_budget ?? Infinity) || a.n - b.n);
+
+/** What the others of a task are compared with; null where nothing is compared. */
+const baselineOf = (task) =>
+  resultOf(COMPARISONS.find((one) => one.task === task)?.a) ?? null;

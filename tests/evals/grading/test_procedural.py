@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.evals.grading.conftest import GradeOne
+
+pytest.importorskip("reasoning_gym")
+
+
+def entry(dataset: str, index: int = 0, **config: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    import reasoning_gym
+
+    made = reasoning_gym.create_dataset(dataset, seed=7, size=5, **config)[index]
+    extra = {"dataset": dataset, "seed": 7, "size": 5, "index": index, "config": config}
+    return made, extra
+
+
+@pytest.mark.parametrize(
+    "form", ["<answer>{}</answer>", r"\boxed{{{}}}", "The answer is: {}", "{}"]
+)
+def test_an_answer_is_taken_from_its_tags_its_box_or_its_mark(grade: GradeOne, form: str) -> None:
+    made, extra = entry("chain_sum", 2, min_terms=2, max_terms=3)
+    answer = form.format(made["answer"])
+    assert grade("procedural", made["answer"], answer, extra=extra).verdict == "right"
+
+
+def test_a_part_of_the_score_is_wrong_and_told(grade: GradeOne) -> None:
+    made, extra = entry("chain_sum")
+    found = grade("procedural", made["answer"], f"<answer>{made['answer']}00</answer>", extra=extra)
+    assert found.verdict == "wrong"
+    assert found.note is not None
+    assert found.note.startswith("reasoning-gym's score is 0.")
+
+
+def test_the_same_entry_must_come_again(grade: GradeOne) -> None:
+    made, extra = entry("chain_sum")
+    found = grade("procedural", made["answer"] + "1", "<answer>1</answer>", extra=extra)
+    assert found.verdict == "wrong"
+    assert found.note is not None
+    assert "another entry" in found.note
+
+
+# All whose scorers hand the text to `eval` or to sympy's parser.
+_EVALUATING = [
+    *("string_insertion", "spiral_matrix", "number_sorting", "binary_matrix", "n_queens"),
+    *("simple_integration", "intermediate_integration", "polynomial_multiplication"),
+    *("puzzle24", "countdown"),
+]
+
+
+@pytest.mark.parametrize("dataset", _EVALUATING)
+def test_scorers_execute_nothing(grade: GradeOne, tmp_path: Path, dataset: str) -> None:
+    made, extra = entry(dataset)
+    gold = str(made["answer"])
+    trace = tmp_path / "trace"
+    for text in (
+        f"__import__('os').system('touch {trace}')",
+        f"open('{trace}', 'w')",
+        f"[open('{trace}', 'w')]",
+        f"x.__class__.__base__.__subclasses__() or open('{trace}', 'w')",
+    ):
+        found = grade("procedural", gold, f"<answer>{text}</answer>", extra=extra)
+        assert found.verdict == "wrong"
+    assert not trace.exists()
+
+
+@pytest.mark.parametrize(
+    "dataset", [*(set(_EVALUATING) - {"n_queens", "puzzle24"}), "caesar_cipher"]
+)
+def test_the_right_answer_is_still_right(grade: GradeOne, dataset: str) -> None:
+    made, extra = entry(dataset)
+    gold = str(made["answer"])
+    assert grade("procedural", gold, f"<answer>{gold}</answer>", extra=extra).verdict == "right"

@@ -1,0 +1,336 @@
+"""What an evaluation's page shows, in Chromium: words, tables and plots."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.evals.conftest import OpenEval
+from tests.evals.documents import document, pictured
+
+Picture = Callable[[Page, str], None]
+
+HOSTILE = "</script><img src=x onerror=\"document.title='harm'\">{script}"
+UNKNOWN = ("quantization", "file_bytes", "bits_per_weight", "duration_s", "output_tokens_per_s")
+
+
+def marks(page: Page, plot: str) -> dict[int, tuple[float, float]]:
+    """Where each result's mark stands, in pixels from the top left."""
+    found = page.locator(f"#{plot} .mark.dot").evaluate_all(
+        "all => all.map(m => ['n', 'x', 'y'].map(name => Number(m.dataset[name])))"
+    )
+    return {int(n): (x, y) for n, x, y in found}
+
+
+def column(page: Page, key: str) -> list[str]:
+    keys = page.locator("#table thead th").evaluate_all("all => all.map(th => th.dataset.key)")
+    return page.locator(f"#table tr.option > :nth-child({keys.index(key) + 1})").all_inner_texts()
+
+
+def is_straight(pixels: list[float], values: list[float]) -> bool:
+    """Whether pixels follow values linearly, to half a pixel."""
+    fit = np.polyval(np.polyfit(values, pixels, 1), values)
+    return bool(np.abs(fit - pixels).max() < 0.5)
+
+
+def compared(shown: dict[str, Any], label: str, **changes: Any) -> None:
+    next(one for one in shown["comparisons"] if one["b"] == label).update(changes)
+
+
+def test_the_headline_is_the_cheapest_that_shows_no_loss_and_keeps_enough(
+    open_eval: OpenEval,
+) -> None:
+    shown = document()
+    kept = {"recovery": 0.981, "recovery_low": 0.95, "recovery_high": 1.012}
+    lost = {"low": -0.2, "high": -0.05, "verdict": "worse by 12.0 points (5.0 to 20.0)"}
+    compared(shown, "Q4_K_M", difference=-0.012, low=-0.03, high=0.006, **kept)
+    compared(shown, "Q4_K_M", verdict="no difference that 240 samples can show")
+    compared(shown, "Q3_K_M", recovery=0.99, **lost)
+    compared(shown, "Q2_K", recovery=0.6, low=-0.5, high=0.1)
+    page = open_eval(shown)
+    head = page.locator("#head")
+    expect(head.locator("h2").first).to_have_text(
+        "Q4_K_M keeps 98.1 % of BF16's score in 32 % of its size"
+    )
+    for text in ("kept: 95.0 to 101.2 %", "−1.2 points, no difference that 240 samples can show."):
+        expect(head).to_contain_text(text)
+    for text in ("AMD EPYC, 2 cores", "qwen2.5-coder:1.5b", "2026-11-24", "1,200 samples"):
+        expect(head.locator(".facts").first).to_contain_text(text)
+    expect(page).to_have_title("Evaluation: gsm8k with qwen2.5-coder:1.5b")
+
+
+def test_where_all_lost_the_headline_is_the_one_that_keeps_most(open_eval: OpenEval) -> None:
+    shown = document(tasks=("gsm8k", "math500"), labels=("BF16", "Q3_K_M", "Q2_K"), questions=30)
+    for one in shown["comparisons"]:
+        recovery = {"gsm8k": 0.9, "math500": 0.8}[one["task"]] - 0.3 * (one["b"] == "Q2_K")
+        one |= {"low": -0.4, "high": -0.1, "recovery": recovery, "verdict": f"lost {recovery:.2f}"}
+    head = open_eval(shown).locator("#head")
+    expect(head.locator("h2").first).to_contain_text("Q3_K_M keeps 85.0 % of BF16's score")
+    expect(head).to_contain_text("MATH-500, where it keeps least: Lost 0.80.")
+
+
+def test_a_single_result_has_its_score_for_a_headline(open_eval: OpenEval) -> None:
+    shown = document(labels=("Q4_K_M",), questions=20)
+    shown["warnings"] = ["gsm8k: 3 % after 40 samples is below chance"]
+    shown["results"][0]["tasks"]["gsm8k"]["pass@1"] = 0.6237
+    page = open_eval(shown)
+    expect(page.locator("#head h2").first).to_have_text(
+        "qwen2.5-coder:1.5b, Q4_K_M gets 62.4 % right"
+    )
+    expect(page.locator("#head .warning")).to_contain_text("below chance.")
+    expect(page.locator("#recovery")).to_be_hidden()
+    expect(page.locator("#budget")).to_be_hidden()
+    expect(page.get_by_role("radio", name="side by side")).to_have_count(0)
+
+
+def test_the_table_has_the_documents_figures_and_sorts_them(open_eval: OpenEval) -> None:
+    shown = document()
+    page = open_eval(shown)
+    results = shown["results"]  # from the most bits to the fewest, as the table is at first
+    for key, wanted in (
+        ("bits", [one["bits_per_weight"] for one in results]),
+        ("size", [one["file_bytes"] / 1e9 for one in results]),
+        *(
+            (key, [factor * one["tasks"]["gsm8k"][key] for one in results])
+            for key, factor in (
+                *(("pass@1", 100), ("stderr_sampling", 100), ("stderr_questions", 100)),
+                *(("no_answer", 1), ("truncated", 1), ("looped", 1)),
+                *(("tokens_per_correct", 1), ("seconds_per_correct", 1)),
+            )
+        ),
+        ("maj@k", [100 * one["tasks"]["gsm8k"]["maj@k"]["4"] for one in results]),
+    ):
+        found = [float(text.replace(",", "")) for text in column(page, key)]
+        np.testing.assert_allclose(found, wanted, rtol=0.006, atol=0.051, err_msg=key)
+    low, high = (100 * end for end in results[0]["tasks"]["gsm8k"]["interval"])
+    assert column(page, "interval")[0] == f"{low:.1f} to {high:.1f}"
+    header = page.locator('#table th[data-key="seconds_per_correct"]')
+    header.get_by_role("button").click()
+    expect(header).to_have_attribute("aria-sort", "ascending")
+    found = [float(text) for text in column(page, "seconds_per_correct")]
+    assert found == sorted(found)
+
+
+def test_the_version_and_the_prompt_stand_under_the_scores_and_the_rest_behind_a_row(
+    open_eval: OpenEval,
+) -> None:
+    shown = document(questions=20)
+    shown["results"][0]["tasks"]["gsm8k"] |= {
+        "groups": {"algebra": {"pass@1": 0.5}, "anatomy": {"pass@1": 0.25}}, "chance": 0.25,
+    }  # fmt: skip
+    page = open_eval(shown)
+    asked = page.locator("#asked")
+    expect(asked).to_contain_text("gsm8k, version 1: DeepSeek-R1's wording")
+    expect(asked).to_contain_text("Guessing scores 25.0 %.")
+    expect(asked.locator("pre")).to_contain_text("put your final answer within \\boxed{}.")
+    page.locator("#table tr.option button").first.click()
+    detail = page.locator(".detail")
+    expect(detail).to_contain_text("pass@4")
+    assert detail.locator(".groups li").all_inner_texts() == ["anatomy\n25.0", "algebra\n50.0"]
+
+
+def test_recovery_has_each_pair_of_results_drawn_around_zero(open_eval: OpenEval) -> None:
+    shown = document()
+    page = open_eval(shown)
+    rows = page.locator("#recovery tbody tr")
+    pairs = shown["comparisons"]
+    assert rows.evaluate_all("all => all.map(row => row.dataset.b)") == [one["b"] for one in pairs]
+    for n, one in enumerate(pairs):
+        points = 100 * one["difference"]
+        number = f"{'−' if points < 0 else '+'}{abs(points):.1f}"
+        expect(rows.nth(n)).to_contain_text(number if number[1:] != "0.0" else "0.0")
+        expect(rows.nth(n)).to_contain_text(f"{100 * one['recovery']:.1f}")
+        expect(rows.nth(n).locator(".verdict")).to_contain_text(one["verdict"][1:])
+    dots = page.locator("#recovery .dot").evaluate_all("all => all.map(d => Number(d.dataset.x))")
+    dots = [dot for dot in dots if not math.isnan(dot)]
+    assert is_straight(dots, [one["difference"] for one in pairs])
+    expect(page.locator("#recovery h2")).to_have_text("Kept of BF16's score")
+
+
+def test_plots_place_every_result_where_its_figures_are(open_eval: OpenEval) -> None:
+    shown = document()
+    page = open_eval(shown)
+    results = shown["results"]
+    scores = [one["tasks"]["gsm8k"]["pass@1"] for one in results]
+    across, down = zip(*(marks(page, "accuracy")[n] for n in range(len(results))), strict=True)
+    assert is_straight(list(across), scores)
+    assert list(down) == sorted(down)  # by bits, the most above
+    band = page.locator("#accuracy .band-of").evaluate(
+        "b => [b.x, b.width].map(a => a.baseVal.value)"
+    )
+    ends = results[0]["tasks"]["gsm8k"]["interval"]
+    assert is_straight([*across, band[0], sum(band)], [*scores, *ends])
+    for plot, values in (
+        ("bits", [one["bits_per_weight"] for one in results]),
+        ("speed", [one["output_tokens_per_s"] for one in results]),
+    ):
+        across, up = zip(*(marks(page, plot)[n] for n in range(len(results))), strict=True)
+        assert is_straight(list(across), values)
+        assert is_straight(list(up), scores)
+    page.locator("#speed").get_by_role("radio", name="s a sample").check(force=True)
+    across = [marks(page, "speed")[n][0] for n in range(len(results))]
+    tasks = [one["tasks"]["gsm8k"] for one in results]
+    waits = [t["seconds_per_correct"] * t["right"] / (t["questions"] * t["samples"]) for t in tasks]
+    assert is_straight(across, waits)
+
+
+def test_the_front_is_of_what_nothing_beats_in_both(open_eval: OpenEval) -> None:
+    shown = document()
+    results = shown["results"]
+    for one, score in zip(results, (0.70, 0.71, 0.60, 0.61, 0.4), strict=True):
+        one["tasks"]["gsm8k"] |= {"pass@1": score, "interval": [score - 0.05, score + 0.05]}
+    page = open_eval(shown)
+    for plot, front in (
+        ("bits", {"Q8_0", "Q3_K_M", "Q2_K"}),
+        ("speed", {"Q8_0", "Q3_K_M", "Q4_K_M", "Q2_K"}),
+    ):
+        found = page.locator(f"#{plot} .mark.dot").evaluate_all(
+            "all => all.filter(m => m.ariaLabel.includes('Pareto')).map(m => Number(m.dataset.n))"
+        )
+        assert {results[n]["label"] for n in found} == front
+        assert set(page.locator(f"#{plot} text.best").all_text_contents()) == front
+
+
+def test_budgets_have_a_curve_on_an_axis_of_logarithms(open_eval: OpenEval) -> None:
+    budgets = (None, 64, 256, 1024)
+    shown = document(labels=("BF16", "Q4_K_M"), budgets=budgets, questions=20)
+    page = open_eval(shown)
+    assert page.locator("#budget path.curve").count() == 2
+    assert page.locator("#budget path.band").count() == 2
+    found = marks(page, "budget")
+    results = shown["results"]
+    known = [n for n in found if results[n]["thinking_budget"]]
+    assert is_straight(
+        [found[n][0] for n in known], [math.log(results[n]["thinking_budget"]) for n in known]
+    )
+    assert all(found[n][0] > max(found[k][0] for k in known) for n in found if n not in known)
+    expect(page.locator("#budget > svg")).to_contain_text("none")
+    page.locator("#budget").get_by_role("radio", name="tokens thought").check(force=True)
+    found = marks(page, "budget")
+    means = [results[n]["tasks"]["gsm8k"]["mean_reasoning_tokens"] for n in found]
+    assert is_straight([x for x, _ in found.values()], means)
+
+
+def test_a_bar_is_of_all_samples(open_eval: OpenEval) -> None:
+    shown = document(questions=20)
+    page = open_eval(shown)
+    parts = page.locator("#outcomes .part").evaluate_all(
+        "all => all.filter(p => p.dataset.verdict).map(p => [Number(p.dataset.n),"
+        " p.dataset.verdict, p.querySelector('rect').width.baseVal.value])"
+    )
+    for n, one in enumerate(shown["results"]):
+        own = {verdict: wide for number, verdict, wide in parts if number == n}
+        figures = one["tasks"]["gsm8k"]
+        assert set(own) == {name for name in (*own, "wrong", "looped") if figures[name]}
+        assert is_straight([0, *own.values()], [0, *(figures[name] for name in own)])
+
+
+def test_another_task_has_its_own_scores_and_plots(open_eval: OpenEval) -> None:
+    shown = document(tasks=("gsm8k", "math500"), labels=("BF16", "Q2_K"), questions=20)
+    del shown["results"][1]["tasks"]["math500"]
+    shown["comparisons"] = [one for one in shown["comparisons"] if one["task"] == "gsm8k"]
+    for name, score in (("gsm8k", 0.8124), ("math500", 0.5556)):
+        shown["results"][0]["tasks"][name]["pass@1"] = score
+    page = open_eval(shown)
+    overview = page.locator("#overview tbody tr")
+    expect(overview.first.locator("td").last).to_have_text("68.4")
+    assert overview.last.locator("td").all_inner_texts()[1:] == ["–", "–"]
+    page.locator("#overview").get_by_role("button", name="MATH-500").click()
+    expect(page.locator("#task")).to_have_text("MATH-500")
+    expect(page.locator("#filters select")).to_have_value("math500")
+    assert len(column(page, "pass@1")) == 1
+    expect(page.locator("#recovery")).to_be_hidden()
+    page.locator("#filters select").select_option("gsm8k")
+    assert len(marks(page, "accuracy")) == 2
+    expect(page.locator("#recovery")).to_be_visible()
+
+
+def test_what_nobody_knows_has_no_column_and_its_plot_says_so(open_eval: OpenEval) -> None:
+    shown = document(labels=("BF16", "Q2_K"), questions=10, number=1)
+    for one in shown["results"]:
+        one |= dict.fromkeys(UNKNOWN) | {"engine": "unknown", "url": "http://localhost:9/v1"}
+        for figures in one["tasks"].values():
+            figures |= dict.fromkeys(
+                ("stderr_sampling", "mean_reasoning_tokens", "mean_answer_tokens",
+                 "tokens_per_correct", "seconds_per_correct")
+            )  # fmt: skip
+    shown["comparisons"][0] |= dict.fromkeys(
+        ("difference", "low", "high", "recovery", "recovery_low", "recovery_high")
+    ) | {"verdict": "prompts differ: not comparable"}
+    for name in ("samples", "warnings", "machine", "date", "folder", "commit"):
+        shown[name] = None
+    page = open_eval(shown)
+    keys = page.locator("#table thead th").evaluate_all("all => all.map(th => th.dataset.key)")
+    assert not {"bits", "size", "tokens_per_correct", "stderr_sampling", "maj@k"} & set(keys)
+    for plot in ("bits", "speed"):
+        expect(page.locator(f"#{plot} .none")).to_be_visible()
+    expect(page.locator("#recovery .verdict")).to_have_text("Prompts differ: not comparable.")
+    expect(page.locator("#head h2").first).to_contain_text("scores most")
+    expect(page.locator("#reader")).to_be_hidden()
+    page.locator("#table tr.option button").first.click()
+    expect(page.locator(".detail")).to_contain_text("http://localhost:9/v1")
+
+
+@pytest.mark.parametrize("left", ["nothing", "a task without a right answer"])
+def test_a_run_without_a_score_has_a_page_too(open_eval: OpenEval, left: str) -> None:
+    shown = document(labels=("Q2_K",), questions=2)
+    if left == "nothing":
+        shown |= {"results": [], "samples": []}
+        words = "Nothing was evaluated"
+    else:
+        figures = shown["results"][0]["tasks"]["gsm8k"]
+        figures |= {"pass@1": 0.0, "interval": [0.0, 0.0], "right": 0, "seconds_per_correct": None}
+        words = "Q2_K gets 0.0 % right"
+    expect(open_eval(shown).locator("#head h2").first).to_contain_text(words)
+
+
+def test_a_hostile_name_is_only_text_and_a_phone_needs_no_sideways_scrolling(
+    open_eval: OpenEval,
+) -> None:
+    shown = document(labels=("BF16", "Q2_K"), questions=4)
+    for one in (*shown["results"], *shown["samples"]):
+        one["label"] += HOSTILE
+    for one in shown["results"]:
+        one["model"] = one["engine"] = one["quantization"] = HOSTILE
+        one["tasks"]["gsm8k"] |= dict.fromkeys(("title", "prompt", "source"), HOSTILE)
+    for one in shown["comparisons"]:
+        one |= {"a": one["a"] + HOSTILE, "b": one["b"] + HOSTILE, "verdict": HOSTILE}
+    for one in shown["samples"]:
+        one |= dict.fromkeys(
+            ("prompt", "gold", "reasoning", "answer", "extracted", "note"), HOSTILE
+        )
+    shown |= {"folder": HOSTILE, "warnings": [HOSTILE], "samples_left_out": 3}
+    page = open_eval(shown, viewport={"width": 390, "height": 844})
+    expect(page).to_have_title(f"Evaluation: gsm8k with {HOSTILE}")
+    for place in ("#title", "#asked pre", "#recovery", ".text.answer", ".left-out"):
+        expect(page.locator(place).first).to_contain_text(HOSTILE)
+    page.locator("#recovery").get_by_role("button", name="What changed").click()
+    expect(page.locator(".shown .came").last).to_contain_text(HOSTILE)
+    assert page.locator("img").count() == 0
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_print_has_the_scores_and_no_controls(open_eval: OpenEval) -> None:
+    page = open_eval(document(questions=10))
+    page.emulate_media(media="print")
+    for place in ("#table", "#recovery", "#accuracy svg"):
+        expect(page.locator(place)).to_be_visible()
+    for place in ("#reader", "#theme"):
+        expect(page.locator(place)).to_be_hidden()
+
+
+@pytest.mark.parametrize(
+    ("scheme", "ground"), [("light", "rgb(251, 250, 247)"), ("dark", "rgb(25, 24, 22)")]
+)
+def test_the_page_is_as_light_as_its_reader_likes(
+    open_eval: OpenEval, picture: Picture, scheme: str, ground: str
+) -> None:
+    page = open_eval(pictured(), color_scheme=scheme, viewport={"width": 1280, "height": 1270})
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == ground
+    assert page.locator("#accuracy .dot").count() >= 1
+    picture(page, f"eval-{scheme}")
