@@ -147,13 +147,14 @@ def read_completion(body: CompletionRequest, warnings: list[str]) -> ChatOptions
 def read_chat(body: ChatRequest, warnings: list[str]) -> tuple[ChatOptions, Thinking]:
     """The options of a chat. Raises as `read_common`."""
     options, thinking = read_common(body, warnings)
-    both = (body.max_tokens, body.max_completion_tokens)
-    if None not in both and both[0] != both[1]:
-        raise BadField(
-            f"max_tokens is {both[0]} and max_completion_tokens {both[1]}: they mean the same",
-            param="max_tokens",
-        )
-    options["max_tokens"] = both[0] if both[1] is None else both[1]
+    if body.max_completion_tokens is not None:
+        # Clients built for older servers too send both; the old name is deprecated.
+        if body.max_tokens not in (None, body.max_completion_tokens):
+            warnings.append(
+                f"max_tokens is {body.max_tokens} and max_completion_tokens"
+                f" {body.max_completion_tokens}: they mean the same, and the second counts"
+            )
+        options["max_tokens"] = body.max_completion_tokens
     if body.logprobs:
         options["logprobs"] = body.top_logprobs or 0
     elif body.top_logprobs:
