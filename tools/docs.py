@@ -3,9 +3,8 @@
     python tools/docs.py            # write
     python tools/docs.py --check    # exit 1 where a page is out of date or names a missing path
 
-Generated: docs/reference/{cli,json,formats,claims}.md, and, from the last results in
-benchmarks/results, what stands between marks: `bench` in README.md, `planner` in
-docs/concepts/planning.md, `ladder` in docs/guides/quantize.md. Checked: every path in backticks in
+Generated: docs/reference/{cli,json,formats,claims}.md, and what stands between marks in other
+pages, from the last results in benchmarks/results (`RESULTS` says which where). Checked: every path in backticks in
 the pages below must exist.
 """
 
@@ -30,17 +29,21 @@ from stillhouse.kernels import table
 from stillhouse.kernels.isa import Isa
 
 ROOT = Path(__file__).parents[1]
-BENCH_RESULT = ROOT / "benchmarks/results/throughput.md"
-PLANNER_RESULT = ROOT / "benchmarks/results/planner.md"
-LADDER_RESULT = ROOT / "benchmarks/results/ladder.md"
+# (page, name of its marks, as `<!-- bench:begin -->`, result)
+RESULTS = (
+    ("README.md", "bench", "throughput.md"),
+    ("README.md", "eval", "eval_ladder.md"),
+    ("docs/concepts/planning.md", "planner", "planner.md"),
+    ("docs/guides/quantize.md", "ladder", "ladder.md"),
+    ("docs/guides/evaluate.md", "graders", "graders.md"),
+    ("docs/guides/evaluate.md", "eval", "eval_ladder.md"),
+    ("docs/guides/evaluate.md", "budgets", "eval_budgets.md"),
+    ("docs/guides/evaluate.md", "harnesses", "harnesses.md"),
+)
 LOG = ROOT / "docs/LOG.md"  # history: it names what has gone since
 PAGES_WITH_PATHS = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/**/*.md")
 
 _GENERATED = "<!-- Written by `make docs`; change the code instead. -->\n\n"
-_BENCH_BLOCK, _PLANNER_BLOCK, _LADDER_BLOCK = (
-    re.compile(rf"(?<=<!-- {name}:begin -->\n).*?(?=<!-- {name}:end -->)", re.DOTALL)
-    for name in ("bench", "planner", "ladder")
-)
 # `stillhouse/cli/main.py`, `tools/`, `errors.py`; not `a/b` alone, which may be a ratio, nor globs.
 _PATH = re.compile(r"`((?:[\w.-]+/)*(?:[\w-]+\.(?:py|md|toml|json)|[\w.-]+/))`")
 
@@ -71,20 +74,19 @@ def generated_pages() -> dict[Path, str]:
         reference / "formats.md": _formats_page(),
         reference / "claims.md": _claims_page(),
     }
-    for page, block, result in (
-        (ROOT / "README.md", _BENCH_BLOCK, BENCH_RESULT),
-        (ROOT / "docs/concepts/planning.md", _PLANNER_BLOCK, PLANNER_RESULT),
-        (ROOT / "docs/guides/quantize.md", _LADDER_BLOCK, LADDER_RESULT),
-    ):
+    for name, mark, result_name in RESULTS:
+        page, result = ROOT / name, ROOT / "benchmarks/results" / result_name
         if result.exists():
-            pages[page] = _with_block(page.read_text(encoding="utf-8"), block, result)
+            text = pages.get(page) or page.read_text(encoding="utf-8")
+            pages[page] = _with_block(text, mark, result.read_text(encoding="utf-8"))
     return pages
 
 
-def _with_block(page: str, block: re.Pattern[str], result: Path) -> str:
-    """The page with the last committed result between its marks."""
-    table = result.read_text(encoding="utf-8")
-    return block.sub(lambda _: table, page)
+def _with_block(page: str, mark: str, result: str) -> str:
+    """The page with the last committed result between its marks, if it has them."""
+    begin, end = f"<!-- {mark}:begin -->\n", f"<!-- {mark}:end -->"
+    block = re.compile(f"(?<={begin}).*?(?={end})", re.DOTALL)
+    return block.sub(lambda _: result, page)
 
 
 def missing_paths() -> Iterator[str]:
