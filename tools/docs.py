@@ -4,8 +4,8 @@
     python tools/docs.py --check    # exit 1 where a page is out of date or names a missing path
 
 Generated: docs/reference/{cli,json,formats,claims}.md, and what stands between marks in other
-pages, from the last results in benchmarks/results (`RESULTS` says which where). Checked: every path in backticks in
-the pages below must exist.
+pages, from the last results in benchmarks/results (`RESULTS` says which where). Checked: every path
+in backticks in the pages below must exist.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ ROOT = Path(__file__).parents[1]
 # (page, name of its marks, as `<!-- bench:begin -->`, result)
 RESULTS = (
     ("README.md", "bench", "throughput.md"),
-    ("README.md", "eval", "eval_ladder.md"),
+    ("README.md", "eval", "evaluation.md"),
     ("docs/concepts/planning.md", "planner", "planner.md"),
     ("docs/guides/quantize.md", "ladder", "ladder.md"),
     ("docs/guides/evaluate.md", "graders", "graders.md"),
-    ("docs/guides/evaluate.md", "eval", "eval_ladder.md"),
-    ("docs/guides/evaluate.md", "budgets", "eval_budgets.md"),
+    ("docs/guides/evaluate.md", "eval", "evaluation.md"),
+    ("docs/guides/evaluate.md", "budgets", "budgets.md"),
     ("docs/guides/evaluate.md", "harnesses", "harnesses.md"),
 )
 LOG = ROOT / "docs/LOG.md"  # history: it names what has gone since
