@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-_TOKEN = re.compile(r"\\f?boxed\s*\{|\\boxed\s+[\w.]+|\\.|[{}]", re.DOTALL)
+_TOKEN = re.compile(r"\\(?:boxed|fbox)\s*\{|\\boxed\s+[\w.]+|\\.|[{}]", re.DOTALL)
 _BARE = re.compile(r"\\boxed\s+([\w.]+)")
 _JOINT = re.compile(r"[\s$]*(?:,|;|and|or|\\text\{\s*(?:and|or)\s*\})[\s$]*(?:and|or)?[\s$]*")
 _JOINT_CHARS = 40
@@ -57,7 +57,9 @@ def _joined(text: str, boxes: list[tuple[int, int, str]]) -> str | None:
         if not is_joint or before[2] in contents:
             break
         contents.insert(0, before[2])
-    return ", ".join(re.sub(r"\\f?boxed\s*(?=\{)", "", content).strip() for content in contents)
+    return ", ".join(
+        re.sub(r"\\(?:boxed|fbox)\s*(?=\{)", "", content).strip() for content in contents
+    )
 
 
 def plain(mathematics: str) -> str:

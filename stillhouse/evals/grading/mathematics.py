@@ -12,7 +12,8 @@ import re
 
 from math_verify import ExprExtractionConfig, LatexExtractionConfig, parse, verify
 
-_NUMBER = re.compile(r"-?[\d,]*\.?\d+")
+_NUMBER = re.compile(r"-?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?")
+_REPEATING = re.compile(r"(\d*)\.(\d*)\\overline\{(\d+)\}")
 _LATEX = LatexExtractionConfig(boxed_match_priority=0)
 _EITHER = (_LATEX, ExprExtractionConfig())
 
@@ -22,12 +23,13 @@ def compare(gold: str, boxed: str | None, text: str) -> tuple[bool, str | None]:
 
     `boxed` is what the box held; without a box, math-verify looks through `text` itself.
     """
-    shown = text if boxed is None else f"\\boxed{{{boxed}}}"
+    shown = _REPEATING.sub(_fraction, text if boxed is None else f"\\boxed{{{boxed}}}")
     answers = parse(shown, _EITHER, parsing_timeout=None)
     if not answers:
         return False, boxed
     taken = boxed if boxed is not None else str(answers[-1])
-    return verify(_gold(gold), answers, timeout_seconds=None), taken
+    # The two sides may say the same as an interval and as an inequality.
+    return verify(_gold(gold), answers, allow_set_relation_comp=True, timeout_seconds=None), taken
 
 
 def warm() -> None:
@@ -39,4 +41,13 @@ def warm() -> None:
 def _gold(gold: str) -> list[object]:
     if _NUMBER.fullmatch(gold.strip()):
         return list(parse(gold.strip(), (ExprExtractionConfig(),), parsing_timeout=None))
+    gold = _REPEATING.sub(_fraction, gold)
     return list(parse(f"\\boxed{{{gold}}}", (_LATEX,), parsing_timeout=None))
+
+
+def _fraction(repeating: re.Match[str]) -> str:
+    """0.1666..., written with a line over the 6, is (16 - 1)/90."""
+    whole, fixed, period = repeating.groups()
+    above = int(f"{whole}{fixed}{period}") - int(f"{whole}{fixed}" or "0")
+    below = (10 ** len(period) - 1) * 10 ** len(fixed)
+    return f"\\frac{{{above}}}{{{below}}}"

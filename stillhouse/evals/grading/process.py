@@ -98,8 +98,10 @@ async def end(process: Process) -> None:
     """Kills it, waits for its end, and lets go of its pipes."""
     with suppress(ProcessLookupError):
         process.kill()
-    if process.stdin is not None:
-        process.stdin.close()
+    # `wait` waits for the pipes too, whose end nobody sees who has stopped reading, as one does
+    # when too much is printed; or which a process that it started may hold open.
+    for pipe in (0, 1):
+        transport = process._transport.get_pipe_transport(pipe)  # type: ignore[attr-defined]
+        if transport is not None:
+            transport.close()
     await process.wait()
-    # Pipes that the killed process still held open are closed with the transport alone.
-    process._transport.close()  # type: ignore[attr-defined]

@@ -20,7 +20,7 @@ def graders() -> Iterator[tuple[asyncio.Runner, Graders]]:
     limits = GradingLimits(
         cpu_s=0.7,
         memory_bytes=512 << 20,
-        programs=ProgramLimits(cpu_s=1, memory_bytes=256 << 20, output_bytes=1 << 20),
+        programs=ProgramLimits(cpu_s=1, test_s=30.0, memory_bytes=256 << 20, output_bytes=1 << 20),
     )
     with asyncio.Runner() as runner:
         graders = Graders(run_code=True, limits=limits)

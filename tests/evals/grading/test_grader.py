@@ -34,6 +34,13 @@ from tests.evals.grading.conftest import GradeOne
         ("[2,5)", r"\boxed{[2, 5]}", "wrong"),
         (r"10\%", r"\boxed{10}", "right"),
         (r"90^\circ", r"\boxed{90}", "right"),
+        (r"\frac{1}{6}", r"\boxed{0.1\overline{6}}", "right"),
+        (r"0.\overline{45}", r"\boxed{\frac{5}{11}}", "right"),
+        (r"(-\infty, 3]", r"\boxed{x \le 3}", "right"),
+        (r"(-\infty, 3]", r"\boxed{x < 3}", "wrong"),
+        ("1,2", r"\boxed{2, 1}", "right"),
+        ("1,2", r"\boxed{12}", "wrong"),
+        ("12", r"\fbox{12}", "right"),
         (r"11,\! 111", r"\boxed{11111}", "right"),
         (r"5 \text{ cm}", r"\boxed{5}", "right"),
         (r"\text{Evelyn}", r"\boxed{Evelyn}", "right"),
@@ -100,7 +107,7 @@ def test_code_is_refused_until_it_is_allowed() -> None:
     with pytest.raises(UsageError, match="nobody has allowed") as refusal:
         asyncio.run(ask())
     assert refusal.value.hint is not None
-    assert "--run-code" in refusal.value.hint
+    assert "--allow-code" in refusal.value.hint
 
 
 def test_a_library_that_is_missing_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
