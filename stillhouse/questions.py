@@ -165,7 +165,14 @@ class Speech:
                 tools=tools,
                 continue_last=options.get("continue_last", False),
             )
-        return self.text_ids(chat.content) if isinstance(chat.content, str) else [*chat.content]
+        if isinstance(chat.content, str):
+            return self.text_ids(chat.content)
+        if not all(0 <= token_id < tokenizer.vocab_size for token_id in chat.content):
+            raise UsageError(
+                f"a token id of the prompt is not in the vocabulary of {tokenizer.vocab_size}",
+                hint="are they of this model's tokenizer?",
+            )
+        return list(chat.content)
 
     def _echo(self, chat: Chat | Prompt) -> str:
         if not isinstance(chat, Prompt):

@@ -195,6 +195,12 @@ def test_a_prompt_comes_back_with_its_logprobs_where_it_is_wanted(bench: Bench) 
         model.samples(Prompt(text), 2, echo=True, logprobs=1, max_tokens=0)
 
 
+@pytest.mark.parametrize("ids", [(5, 10**9), (VOCAB,), (-1, 5)])
+def test_ids_of_another_vocabulary_are_refused(bench: Bench, ids: tuple[int, ...]) -> None:
+    with pytest.raises(UsageError, match=f"not in the vocabulary of {VOCAB}"):
+        bench.llm(None, "").chat(Prompt(ids), echo=True)
+
+
 def test_an_echo_tells_a_stop_token_too_so_that_the_counts_add_up(bench: Bench) -> None:
     model = bench.llm(None, "")
     reply = model.chat(

@@ -42,9 +42,12 @@ class BatchAssembly:
             num_blocks = len(sequence.blocks)
             tables[index, :num_blocks] = sequence.block_table[:num_blocks]
             tables[index, num_blocks:] = -1
-            for row in range(end - sequence.num_logits(num_rows), end):
-                self._logit_rows[num_logits] = row
-                num_logits += 1
+            wanted = sequence.num_logits(num_rows)
+            if wanted == 1:
+                self._logit_rows[num_logits] = end - 1
+            elif wanted:
+                self._logit_rows[num_logits : num_logits + wanted] = np.arange(end - wanted, end)
+            num_logits += wanted
         return Batch(
             token_ids=self._token_ids[:end],
             positions=self._positions[:end],

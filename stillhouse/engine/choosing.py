@@ -102,6 +102,6 @@ def _break_loop(sequence: Sequence, token_id: int, *, has_ended: bool) -> Finish
 def _finish_reason(sequence: Sequence, token_id: int) -> FinishReason | None:
     if token_id in sequence.sampling.stop_ids and not sequence.sampling.ignore_eos:
         return "stop"
-    if sequence.num_tokens == len(sequence.token_ids):
+    if sequence.is_full:
         return "length"
     return None

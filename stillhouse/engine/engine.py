@@ -130,7 +130,7 @@ class Engine(Generic[CacheT]):
         if parent.is_full:
             raise UsageError(f"request {request_id} only scores, and goes on to nothing")
         known = parent.num_tokens + len(extra_ids)
-        most = len(parent.token_ids) if max_tokens is None else known + max_tokens
+        most = parent.most_tokens if max_tokens is None else known + max_tokens
         if extra_ids:
             self._check_ids(extra_ids, "what a fork begins with")
         least = known if is_scored and extra_ids else known + 1

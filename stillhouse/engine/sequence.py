@@ -38,6 +38,7 @@ class Sequence:
         "id",
         "is_following",
         "loops",
+        "most_tokens",
         "num_cached",
         "num_computed",
         "num_prompt",
@@ -78,6 +79,7 @@ class Sequence:
         self.id = sequence_id
         self.arrival = arrival
         self.token_ids = token_ids
+        self.most_tokens = len(token_ids)
         self.num_prompt = num_prompt
         self.num_tokens = num_tokens
         self.score_at = score_at
@@ -174,7 +176,7 @@ class Sequence:
 
     @property
     def num_to_compute(self) -> int:
-        return min(self.num_tokens, len(self.token_ids) - 1) - self.num_computed
+        return self.num_tokens - self.num_computed - (self.num_tokens == self.most_tokens)
 
     @property
     def is_scored(self) -> bool:
@@ -184,7 +186,7 @@ class Sequence:
     @property
     def is_full(self) -> bool:
         """Whether no more tokens may follow."""
-        return self.num_tokens == len(self.token_ids)
+        return self.num_tokens == self.most_tokens
 
     @property
     def num_generated(self) -> int:
@@ -194,12 +196,12 @@ class Sequence:
     @property
     def known_blocks(self) -> int:
         """Blocks that the tokens known by now take."""
-        return -(-min(self.num_tokens, len(self.token_ids) - 1) // BLOCK_TOKENS)
+        return -(-(self.num_tokens - self.is_full) // BLOCK_TOKENS)
 
     @property
     def worst_case_blocks(self) -> int:
         """Blocks held in the end if it runs to the last token, which is never computed."""
-        return -(-(len(self.token_ids) - 1) // BLOCK_TOKENS)
+        return -(-(self.most_tokens - 1) // BLOCK_TOKENS)
 
     def admit(self, pool: BlockPool, num_blocks: int, *, spare_blocks: int) -> bool:
         """Takes the cached prefix and the promise of more, `num_blocks` together, or nothing.
@@ -255,7 +257,8 @@ class Sequence:
 
     def num_logits(self, num_rows: int) -> int:
         """Of how many of the next rows logits are wanted: always the last of them."""
-        return max(0, self.num_computed + num_rows - (self.score_at - 1))
+        wanted = self.num_computed + num_rows - self.score_at + 1
+        return wanted if wanted > 0 else 0  # for every sequence of every step: cheaper than max
 
     def advance(self, pool: BlockPool, num_rows: int) -> None:
         """Counts rows as computed, and publishes the blocks that they filled."""
@@ -275,9 +278,10 @@ class Sequence:
 
     def take_scores(self) -> tuple[Score, ...]:
         """What has been scored, for whoever tells of it."""
-        scores = tuple(self.scores)
-        self.scores.clear()
-        return scores
+        if not self.scores:
+            return ()
+        scores, self.scores = self.scores, []
+        return tuple(scores)
 
     def leave(self, pool: BlockPool) -> None:
         """Gives back blocks and promises; what was published can still be found."""
