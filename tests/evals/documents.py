@@ -135,7 +135,7 @@ def document(
     tasks: Sequence[str] = ("gsm8k",),
     labels: Sequence[str] = tuple(LADDER),
     budgets: Sequence[int | None] = (None,),
-    questions: int = 60,
+    questions: int = 40,
     number: int = 4,
     seed: int = 1,
 ) -> dict[str, Any]:
@@ -180,6 +180,6 @@ def pictured() -> dict[str, Any]:
     """A real run's document where one is named, for the pictures in the documentation."""
     path = os.environ.get("STILLHOUSE_EVAL_DOCUMENT")
     if path is None:
-        return document(questions=200)
+        return document()
     loaded: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
     return loaded

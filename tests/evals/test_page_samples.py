@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stillhouse.evals.page_samples import packed, shown_samples
@@ -86,6 +86,7 @@ SAMPLES = st.lists(
 )  # fmt: skip
 
 
+@settings(max_examples=50)
 @given(SAMPLES, st.integers(0, 4000))
 def test_the_page_never_gets_more_bytes_and_groups_stay_whole(
     samples: list[Any], most_bytes: int

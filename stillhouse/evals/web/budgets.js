@@ -58,7 +58,7 @@ function drawBudgets(holder) {
     for (const one of groups.flatMap(([, own]) => own)) {
       drawing.append(scoreMark(one, x.at(value(one)), y, hint, () => [
         `budget: ${budgetText(one.thinking_budget)}`,
-        `thought: ${significant(one.tasks[state.task].mean_reasoning_tokens)} tokens in the mean`]));
+        `thought: ${significant(one.tasks[state.task].mean_reasoning_tokens)} tokens, mean`]));
     }
     return roving(drawing);
   }, ["Up is better.", beginsAt(scoreRange(shown))].filter(Boolean).join(" "), [choices]);

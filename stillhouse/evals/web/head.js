@@ -120,7 +120,7 @@ function drawFoot() {
   const made = ["Stillhouse", stillhouse, commit ? `(${String(commit).slice(0, 10)})` : null]
     .filter(Boolean).join(" ");
   at("foot").append(el("p", {}, "pass@1 is the mean over questions of the share of samples that are"
-    + " right; intervals are of 95 %. Of the two standard errors the first is of sampling the same"
-    + " questions again, the second of asking other questions of their kind. Differences are paired"
-    + ` by question. Made by ${made}.`));
+    + " right; intervals are of 95 %, for other questions like these. Of the two standard errors"
+    + " the first is of sampling the same questions again, the second of asking others like them."
+    + ` Differences are taken question by question. Made by ${made}.`));
 }

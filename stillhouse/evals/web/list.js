@@ -7,7 +7,8 @@ const SPARE_ROWS = 6;
  * and `pick(place)`; the list takes the arrow keys when it has the focus. */
 function lazyList(name, rowOf, choose) {
   const rows = el("div", { class: "rows-of", role: "presentation" });
-  const holder = el("div", { class: "list", tabindex: 0, role: "listbox", "aria-label": name }, rows);
+  const holder = el("div", { class: "list", tabindex: 0, role: "listbox", "aria-label": name },
+    rows);
   let items = [], active = -1;
 
   const draw = () => {

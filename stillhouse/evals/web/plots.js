@@ -3,7 +3,6 @@
 const ROW = 30;
 const namesWidth = (results, width) => Math.min(width * 0.42,
   Math.max(...results.map((one) => textWidth(shortOf(one.label), "12px"))) + 20);
-const scored = () => byBits(shownResults()).filter((one) => isNumber(score(one, state.task)));
 
 /** A row for each result, with the most bits above; the band is the baseline's interval. */
 function drawAccuracy(holder) {
@@ -111,7 +110,8 @@ function drawSpeed(holder) {
   drawAgainst(holder, isWait ? { get: secondsASample, less: true, none,
     axis: "seconds a sample, many at once", title: "Accuracy against speed",
     say: (one) => `${significant(secondsASample(one))} s a sample` }
-    : { get: (one) => one.output_tokens_per_s, less: false, none, axis: "output tok/s, all together",
-      title: "Accuracy against speed", say: (one) => `${figure(one.output_tokens_per_s)} tok/s` },
+    : { get: (one) => one.output_tokens_per_s, less: false, none,
+      axis: "output tok/s, all together", title: "Accuracy against speed",
+      say: (one) => `${figure(one.output_tokens_per_s)} tok/s` },
   [choices]);
 }

@@ -42,12 +42,13 @@ function makeReader() {
   function siblings(item) {
     const here = item.a ? [item.a, item.b] : [item], all = siblingsOf(here[0]);
     if (all.length === 1 && all[0][1].length === 1) return "";
-    return el("section", { class: "siblings" }, el("h3", {}, "This problem"), all.map(([label, own]) =>
-      el("div", {}, el("span", { class: "quiet" }, shortOf(label)), own.map((one) => el("button", {
-        type: "button", class: `verdict-sign ${one.verdict}`, "aria-pressed":
-        String(here.includes(one)), title: `${label}, sample ${one.number}: `
-        + `${VERDICTS[one.verdict]?.name ?? one.verdict}`, onclick: () => choose(one) },
-      VERDICTS[one.verdict]?.sign ?? "?")))));
+    const button = (one) => el("button", { type: "button", class: `verdict-sign ${one.verdict}`,
+      "aria-pressed": String(here.includes(one)), onclick: () => choose(one),
+      title: `${one.label}, sample ${one.number}: ${VERDICTS[one.verdict]?.name ?? one.verdict}` },
+    VERDICTS[one.verdict]?.sign ?? "?");
+    return el("section", { class: "siblings" }, el("h3", {}, "This problem"),
+      all.map(([label, own]) => el("div", {}, el("span", { class: "quiet" }, shortOf(label)),
+        own.map(button))));
   }
 
   const counts = () => {
@@ -62,8 +63,8 @@ function makeReader() {
     found = wanted.isPair ? pairsLike({ ...wanted, pattern }) : samplesLike({ ...wanted, pattern });
     count.textContent = counts();
     list.show(found);
-    shown.replaceChildren(el("p", { class: "none" }, found.length ? "" : "No sample is like that."));
-    list.pick(0);
+    if (found.length) list.pick(0);
+    else shown.replaceChildren(el("p", { class: "none" }, "No sample is like that."));
   }
 
   const change = (name) => (value) => {
@@ -74,8 +75,8 @@ function makeReader() {
   function drawForm() {
     const any = ["", "any"], labels = SAMPLE_LABELS.map((label) => [label, label]);
     let waiting;
-    const text = el("input", { type: "search", name: "text", value: wanted.text, autocomplete: "off",
-      placeholder: "prompt, thought, answer", oninput: (event) => {
+    const text = el("input", { type: "search", name: "text", value: wanted.text,
+      autocomplete: "off", placeholder: "prompt, thought, answer", oninput: (event) => {
         clearTimeout(waiting);
         waiting = setTimeout(() => change("text")(event.target.value), PAUSE_MS);
       } });

@@ -1,4 +1,4 @@
-// Results as the page has them: their tasks, the series they are in, and figures as people read them.
+// Results as the page has them: their tasks, the series they are in, their figures in words.
 
 const RESULTS = DOCUMENT.results.map((one, n) => ({ ...one, n, tasks: one.tasks ?? {} }));
 const COMPARISONS = DOCUMENT.comparisons ?? [];
@@ -26,10 +26,13 @@ const samplesOf = (figures) => VERDICT_NAMES.reduce((sum, name) => sum + (figure
 const resultOf = (label) => RESULTS.find((one) => one.label === label);
 const titleOf = (task) => RESULTS.find((one) => one.tasks[task])?.tasks[task].title ?? task;
 
+/** With one decimal, of ties the even one, as in Python, where verdicts are written. */
+const tenths = (value) => (Math.abs(value) % 1 === 0.25 ? value - Math.sign(value) * 0.01
+  : value).toFixed(1);
 /** A share in %, with a decimal; a difference in points, with its sign. */
-const share = orBlank((value) => (value * 100).toFixed(1));
+const share = orBlank((value) => tenths(value * 100));
 const points = orBlank((value) => {
-  const text = Math.abs(value * 100).toFixed(1);
+  const text = tenths(Math.abs(value * 100));
   return text === "0.0" ? text : `${value < 0 ? "−" : "+"}${text}`;
 });
 const from_to = (show, low, high) => (isNumber(low) && isNumber(high)

@@ -3,6 +3,8 @@
 const PLOT_HEIGHT = 300;
 const boxOf = (width) => ({ left: 60, right: width - 16, top: 14, bottom: PLOT_HEIGHT - 46 });
 
+const scored = () => byBits(shownResults()).filter((one) => isNumber(score(one, state.task)));
+
 /** Scores with their intervals, with some room; never less than 5 points, never outside 0 to 1. */
 function scoreRange(results) {
   const all = results.flatMap((one) => [score(one, state.task), ...(interval(one, state.task)
@@ -25,7 +27,8 @@ const scoreLines = (one) => [one.label, `pass@1 ${share(score(one, state.task))}
 
 /** A result's mark with its whisker up and down. */
 function scoreMark(one, cx, y, hint, lines) {
-  const series = seriesOf(one), cy = y.at(score(one, state.task)), range = interval(one, state.task);
+  const series = seriesOf(one), range = interval(one, state.task);
+  const cy = y.at(score(one, state.task));
   const all = () => [...scoreLines(one), ...lines()];
   const group = svg("g", { class: series.colour });
   if (range) group.append(line(cx, y.at(range[0]), cx, y.at(range[1]), "whisker"));
@@ -39,7 +42,7 @@ function scoreMark(one, cx, y, hint, lines) {
  * (its name), `title`, `say` and `none`. */
 function drawAgainst(holder, about, choices = []) {
   const { get, less, axis, title, say, none } = about;
-  const shown = shownResults().filter((one) => isNumber(get(one)) && isNumber(score(one, state.task)));
+  const shown = scored().filter((one) => isNumber(get(one)));
   const unknown = shownResults().length - shown.length;
   const range = shown.length ? scoreRange(shown) : [0, 1];
   const note = [`Up and to the ${less ? "left" : "right"} is better.`, beginsAt(range),

@@ -1,7 +1,7 @@
 // Scores: one table a task, one row a result, and before them, for several tasks, all at a glance.
 
-const figureOf = (key, name, unit, get, show, about = {}) => ({ key, name, unit, show: orBlank(show),
-  get: (one) => get(one.tasks[state.task], one), ...about });
+const figureOf = (key, name, unit, get, show, about = {}) => ({ key, name, unit,
+  show: orBlank(show), get: (one) => get(one.tasks[state.task], one), ...about });
 const counted = (key, title) => figureOf(key, VERDICTS[key].name, "samples",
   (figures) => figures[key], tokens, { title });
 
@@ -93,14 +93,14 @@ function behind(one) {
   const groups = Object.entries(figures.groups ?? {}).map(([name, value]) =>
     [name, isNumber(value) ? value : value?.["pass@1"]]).sort((a, b) => a[1] - b[1]);
   return el("div", { class: "detail" }, el("div", { class: "columns" },
-    facts([
+    el("div", { class: "facts" }, facts([
       ["model", [one.model, one.quantization].filter(Boolean).join(", ")],
       ["engine", `${one.engine ?? "unknown"}, ${one.url ?? "in process"}`],
       ["budget", isNumber(one.thinking_budget) ? `${tokens(one.thinking_budget)} tokens of thought`
         : "none"],
       ["took", `${seconds(one.duration_s)}, ${figure(one.output_tokens_per_s)} tok/s`],
-    ], "facts"),
-    facts([
+    ])),
+    el("div", { class: "facts" }, facts([
       ["samples", VERDICT_NAMES.map((name) => `${tokens(figures[name] ?? 0)}`
         + ` ${VERDICTS[name].name}`).join(", ") + `, of ${tokens(total)}`],
       isNumber(figures.mean_answer_tokens) ? ["tokens",
@@ -108,7 +108,7 @@ function behind(one) {
         + `${significant(figures.mean_answer_tokens)} of answer, in the mean`] : null,
       allK("pass@k") ? ["pass@k", allK("pass@k")] : null,
       allK("maj@k") ? ["maj@k", allK("maj@k")] : null,
-    ], "facts")),
+    ]))),
   groups.length ? el("section", {}, el("h3", {}, "By group, %, the lowest first"),
     el("ul", { class: "groups" }, groups.map(([name, value]) =>
       el("li", {}, el("span", {}, name), el("b", {}, share(value)))))) : null);

@@ -16,7 +16,8 @@ function linearTicks(most, count) {
 
 /** The multiples of such a step from `low` to `high`. */
 function ticksBetween(low, high, count) {
-  const step = linearTicks(high - low, count)[1] ?? high - low, first = Math.ceil(low / step - 1e-9);
+  const step = linearTicks(high - low, count)[1] ?? high - low;
+  const first = Math.ceil(low / step - 1e-9);
   return Array.from({ length: Math.floor(high / step + 1e-9) - first + 1 },
     (_, n) => (first + n) * step);
 }
