@@ -101,12 +101,10 @@ def markdown(document: dict[str, Any]) -> str:
         ]
         rows.append(f"| {' | '.join(parts)} |")
     for cell in document["results"]:
-        if cell["largest_likelihood_difference"] is not None:
-            rows += [
-                "",
-                f"{cell['harness']}'s log-likelihoods of `{cell['task']}` differ from ours by at"
-                f" most {cell['largest_likelihood_difference']:.1g}.",
-            ]
+        apart = cell["largest_likelihood_difference"]
+        if apart is not None:
+            how = f"differ from ours by at most {apart:.1g}" if apart else "equal ours bit for bit"
+            rows += ["", f"{cell['harness']}'s log-likelihoods of `{cell['task']}` {how}."]
     return "\n".join(rows) + "\n"
 
 
