@@ -104,7 +104,7 @@ class LMEval:
         }
         self._run(work, [task], "local-chat-completions", ["tokenizer_backend=None"], "chat/")
         return [
-            Asked(_message(_argument(one, 0)), one["resps"][0][0], one["exact_match"])
+            Asked(_message(one), one["resps"][0][0], one["exact_match"])
             for one in _samples(work, "asked", "boxed")
         ]
 
@@ -171,7 +171,8 @@ def _argument(sample: dict[str, Any], request: int, place: int = 0) -> str:
     return str(sample["arguments"][f"gen_args_{request}"][f"arg_{place}"])
 
 
-def _message(argument: str) -> str:
-    """Of a chat, which it keeps as JSON."""
-    (message,) = json.loads(argument)
+def _message(sample: dict[str, Any]) -> str:
+    """Of a chat, which it keeps as JSON in a list of one."""
+    (chat,) = sample["arguments"]["gen_args_0"]["arg_0"]
+    (message,) = json.loads(chat)
     return str(message["content"])
