@@ -14,6 +14,10 @@ from math_verify import ExprExtractionConfig, LatexExtractionConfig, parse, veri
 
 _NUMBER = re.compile(r"-?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?")
 _REPEATING = re.compile(r"(\d*)\.(\d*)\\overline\{(\d+)\}")
+_ROOT = re.compile(r"√(\d+|\w)")
+_SIGNS = str.maketrans(
+    {"−": "-", "π": r"\pi ", "∞": r"\infty ", "≤": r"\le ", "≥": r"\ge ", "×": r"\times "}
+)
 _LATEX = LatexExtractionConfig(boxed_match_priority=0)
 _EITHER = (_LATEX, ExprExtractionConfig())
 
@@ -35,7 +39,12 @@ def compare(gold: str, boxed: str | None, text: str) -> tuple[bool, str | None]:
 
 
 def _parsed(text: str) -> list[object]:
-    return list(parse(_REPEATING.sub(_fraction, text), _EITHER, parsing_timeout=None))
+    return list(parse(_as_latex(text), _EITHER, parsing_timeout=None))
+
+
+def _as_latex(text: str) -> str:
+    text = _ROOT.sub(r"\\sqrt{\1}", text).translate(_SIGNS)
+    return _REPEATING.sub(_fraction, text)
 
 
 def _are_same(gold: str, answers: list[object]) -> bool:
@@ -52,8 +61,7 @@ def warm() -> None:
 def _gold(gold: str) -> list[object]:
     if _NUMBER.fullmatch(gold.strip()):
         return list(parse(gold.strip(), (ExprExtractionConfig(),), parsing_timeout=None))
-    gold = _REPEATING.sub(_fraction, gold)
-    return list(parse(f"\\boxed{{{gold}}}", (_LATEX,), parsing_timeout=None))
+    return list(parse(f"\\boxed{{{_as_latex(gold)}}}", (_LATEX,), parsing_timeout=None))
 
 
 def _fraction(repeating: re.Match[str]) -> str:

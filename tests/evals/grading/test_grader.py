@@ -21,6 +21,8 @@ from tests.evals.grading.conftest import GradeOne
         ("9", r"\boxed{9.0}", "right"),
         ("9", r"\boxed{x = 9}", "right"),
         ("9", r"\boxed{3^2}", "right"),
+        (r"2\sqrt{113}", "**Final answer:** 2√113", "right"),
+        (r"(-\infty, 2\pi]", r"\boxed{(−∞, 2π]}", "right"),
         ("2k+2", "Therefore, the answer is 2k+2.", "right"),
         ("3, 5, 7", "**Final answer:** 3, 5, 7.", "right"),
         ("18", "The answer is 18 dollars for 3 days.", "right"),
