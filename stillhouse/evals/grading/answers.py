@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 
-from stillhouse.evals.grading.boxes import last_boxed
+from stillhouse.evals.grading.boxes import are_words, last_boxed
 from stillhouse.evals.sample import Verdict
 
 _MOST_CHARS = 100_000  # read of an answer, from its end
 _MOST_SHOWN = 4000  # kept of what was taken for the answer
+_SHORT, _LONG = 20, 200  # characters of an answer that is words, and of one after its mark
 _TAG = "<answer>", "</answer>"
 _MARK = re.compile(r"(?i)\banswer\b\W{0,8}(?:is\b\s*:?|[:=])")
 
@@ -44,6 +45,15 @@ def with_marks(text: str, *, ended: bool) -> str:
         return text
     marks = list(_MARK.finditer(text))
     return text[marks[-1].start() :] if marks else ""
+
+
+def claimed(text: str, gold: str) -> str | None:
+    """What follows "answer is" or "answer:" in its line; a short answer of words is all answer."""
+    marks = list(_MARK.finditer(text))
+    line = text[marks[-1].end() :].strip(" \n*").partition("\n")[0] if marks else ""
+    if not marks and are_words(gold) and len(text) <= _SHORT and "\n" not in text.strip():
+        line = text
+    return line.strip().strip("*$").strip().rstrip(".") or None if len(line) <= _LONG else None
 
 
 def tagged(text: str, *, ended: bool) -> str | None:

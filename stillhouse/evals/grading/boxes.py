@@ -71,3 +71,8 @@ def plain(mathematics: str) -> str:
         text = text[1]
     # Words are the same in capitals; the variables x and X are not.
     return text.casefold() if len(text) > 1 and text.isalpha() else text
+
+
+def are_words(gold: str) -> bool:
+    r"""Whether the right answer is no mathematics: `\text{east}`, `\text{(C)}`."""
+    return gold.strip().startswith("\\text") and plain(gold).isalpha()

@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from stillhouse.errors import UsageError
 from stillhouse.evals.grading import boxes, code, letter, number
-from stillhouse.evals.grading.answers import cut, shortened, tagged, unanswered, with_marks
+from stillhouse.evals.grading.answers import claimed, cut, shortened, tagged, unanswered, with_marks
 from stillhouse.evals.grading.confinement import missing_protection
 from stillhouse.evals.grading.process import GradingProcess
 from stillhouse.evals.sample import Grade
@@ -126,16 +126,18 @@ class Graders:
         searched = "" if boxed is not None else with_marks(text, ended=ended)[-_MOST_SEARCHED:]
         if not (boxed or searched).strip():
             return None
-        if boxed is not None:
-            if boxes.plain(boxed) == boxes.plain(problem.gold):
-                return Grade("right", boxed)
-            if len(boxed) > _MOST_FORMULA:
-                return Grade("wrong", boxed, f"{len(boxed):,} characters: compared as text only")
+        claim = boxed if boxed is not None else claimed(searched, problem.gold)
+        if claim is not None and boxes.plain(claim) == boxes.plain(problem.gold):
+            return Grade("right", claim)
+        if claim is not None and len(claim) > _MOST_FORMULA:
+            return Grade("wrong", claim, f"{len(claim):,} characters: compared as text only")
         reply = await self._ask(
-            {"kind": "mathematics", "gold": problem.gold, "boxed": boxed, "text": searched}
+            {"kind": "mathematics", "gold": problem.gold, "boxed": claim, "text": searched}
         )
         if "failed" in reply:
-            return Grade("wrong", boxed, _failure(reply))
+            return Grade("wrong", claim, _failure(reply))
+        if reply["extracted"] is None and boxes.are_words(problem.gold):
+            return _grade(False, claim)
         return _grade(reply["right"], reply["extracted"])
 
     async def _procedural(self, problem: Problem, text: str, ended: bool) -> Grade | None:

@@ -14,6 +14,10 @@ from math_verify import ExprExtractionConfig, LatexExtractionConfig, parse, veri
 
 _NUMBER = re.compile(r"-?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?")
 _REPEATING = re.compile(r"(\d*)\.(\d*)\\overline\{(\d+)\}")
+_ROOT = re.compile(r"√(\d+|\w)")
+_SIGNS = str.maketrans(
+    {"−": "-", "π": r"\pi ", "∞": r"\infty ", "≤": r"\le ", "≥": r"\ge ", "×": r"\times "}
+)
 _LATEX = LatexExtractionConfig(boxed_match_priority=0)
 _EITHER = (_LATEX, ExprExtractionConfig())
 
@@ -21,15 +25,31 @@ _EITHER = (_LATEX, ExprExtractionConfig())
 def compare(gold: str, boxed: str | None, text: str) -> tuple[bool, str | None]:
     """Whether the answer is the gold one, and what was taken for it, None if nothing was found.
 
-    `boxed` is what the box held; without a box, math-verify looks through `text` itself.
+    `boxed` is what the box held. Where there was none it is what followed "answer is", or None,
+    and math-verify looks through `text` as well.
     """
-    shown = _REPEATING.sub(_fraction, text if boxed is None else f"\\boxed{{{boxed}}}")
-    answers = parse(shown, _EITHER, parsing_timeout=None)
+    if boxed is not None:
+        right = _are_same(gold, _parsed(f"\\boxed{{{boxed}}}"))
+        if right or not text:
+            return right, boxed
+    answers = _parsed(text)
     if not answers:
-        return False, boxed
-    taken = boxed if boxed is not None else str(answers[-1])
+        return False, None
+    return _are_same(gold, answers), str(answers[-1])
+
+
+def _parsed(text: str) -> list[object]:
+    return list(parse(_as_latex(text), _EITHER, parsing_timeout=None))
+
+
+def _as_latex(text: str) -> str:
+    text = _ROOT.sub(r"\\sqrt{\1}", text).translate(_SIGNS)
+    return _REPEATING.sub(_fraction, text)
+
+
+def _are_same(gold: str, answers: list[object]) -> bool:
     # The two sides may say the same as an interval and as an inequality.
-    return verify(_gold(gold), answers, allow_set_relation_comp=True, timeout_seconds=None), taken
+    return bool(verify(_gold(gold), answers, allow_set_relation_comp=True, timeout_seconds=None))
 
 
 def warm() -> None:
@@ -41,8 +61,7 @@ def warm() -> None:
 def _gold(gold: str) -> list[object]:
     if _NUMBER.fullmatch(gold.strip()):
         return list(parse(gold.strip(), (ExprExtractionConfig(),), parsing_timeout=None))
-    gold = _REPEATING.sub(_fraction, gold)
-    return list(parse(f"\\boxed{{{gold}}}", (_LATEX,), parsing_timeout=None))
+    return list(parse(f"\\boxed{{{_as_latex(gold)}}}", (_LATEX,), parsing_timeout=None))
 
 
 def _fraction(repeating: re.Match[str]) -> str:

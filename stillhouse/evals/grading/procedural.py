@@ -37,9 +37,7 @@ def score(gold: str, text: str, extra: Mapping[str, Any]) -> tuple[bool, str | N
     `extra` is {"dataset", "seed", "size", "index"} with "config" for what else was set: the entry
     is made again, since JSON would not keep its tuples and whole-number keys.
     """
-    config = tuple(sorted((extra.get("config") or {}).items()))
-    dataset = _dataset(extra["dataset"], int(extra["seed"]), int(extra["size"]), config)
-    entry = dataset[int(extra["index"])]
+    dataset, entry = made(extra)
     if gold and str(entry["answer"]) != gold:
         raise ValueError("this version of reasoning-gym makes another entry")
     points = float(dataset.score_answer(answer=text, entry=entry))
@@ -48,9 +46,22 @@ def score(gold: str, text: str, extra: Mapping[str, Any]) -> tuple[bool, str | N
     return False, f"reasoning-gym's score is {points:.2f}" if points > 0 else None
 
 
+def made(extra: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """The data set and the entry; both are kept."""
+    config = tuple(sorted((extra.get("config") or {}).items()))
+    dataset = _dataset(extra["dataset"], int(extra["seed"]), int(extra["size"]), config)
+    return dataset, _entry(dataset, int(extra["index"]))
+
+
 @lru_cache(maxsize=256)
 def _dataset(name: str, seed: int, size: int, config: tuple[tuple[str, Any], ...]) -> Any:
     return reasoning_gym.create_dataset(name, seed=seed, size=size, **dict(config))
+
+
+@lru_cache(maxsize=4096)
+def _entry(dataset: Any, index: int) -> dict[str, Any]:
+    entry: dict[str, Any] = dataset[index]
+    return entry
 
 
 def _formula(text: str, local_dict: Mapping[str, Any] | None = None, **options: Any) -> Any:
