@@ -60,7 +60,7 @@ class Lighteval:
         }
         run_quietly(command, work, environment)
         (details,) = work.glob("out/details/**/*.parquet")
-        samples = parquet.read_table(details).to_pylist()  # type: ignore[no-untyped-call]
+        samples = parquet.read_table(details).to_pylist()
         return [_asked(one) for one in sorted(samples, key=lambda one: int(one["doc"]["id"]))]
 
     def _spare_a_download(self) -> None:
