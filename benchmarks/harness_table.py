@@ -40,6 +40,7 @@ def comparison(
         "low": difference.low,
         "high": difference.high,
         "agrees": not difference.is_shown,
+        "empty_answers": sum(not one.text for one in theirs),  # what harnesses make of refusals
         "same_prompt": sum(one.prompt == problem.prompt for problem, one, _ in together),
         "same_answer": sum(one.text == sample.answer for _, one, sample in together),
         "same_grade": sum(one.score == sample.score for _, one, sample in together),
@@ -67,7 +68,8 @@ def line(cell: dict[str, Any]) -> str:
         f"{cell['harness']:9} {cell['task']:13} {cell['harness_score']['value']:6.1%}, still eval"
         f" {cell['own_score']['value']:6.1%}: {cell['difference']:+.1%} [{cell['low']:+.1%},"
         f" {cell['high']:+.1%}]; of {number}: same prompt {cell['same_prompt']}, answer"
-        f" {cell['same_answer']}, grade {cell['same_grade']}; {cell['duration_s']:.0f} s and"
+        f" {cell['same_answer']}, grade {cell['same_grade']}, empty {cell['empty_answers']};"
+        f" {cell['duration_s']:.0f} s and"
         f" {cell['own_duration_s']:.0f} s"
     )
 

@@ -73,6 +73,7 @@ def test_a_harness_that_fails_everywhere_does_not_agree() -> None:
     ours = [sample(str(n), 1.0, str(n)) for n in range(number)]
     cell = comparison(asked_of(number), [Asked(f"{n}?", "", 0.0) for n in range(number)], ours)
     assert not cell["agrees"]
+    assert cell["empty_answers"] == number
     right = [Asked(f"{n}?", str(n), 1.0) for n in range(number)]
     assert comparison(asked_of(number), right, ours)["agrees"]
 
