@@ -51,7 +51,7 @@ def main() -> None:
         "graders": found,
     }
     table = markdown(found)
-    print(table)
+    print(table + disagreements(found))
     (_RESULTS / "graders.json").write_text(
         json.dumps(document, indent=2, ensure_ascii=False) + "\n"
     )
@@ -149,7 +149,7 @@ _SECOND: dict[GraderName, Callable[[Row], bool]] = {
 
 
 def markdown(graders: dict[str, Any]) -> str:
-    """A line for each grader, then all disagreements."""
+    """A line for each grader; `disagreements` has the rest, which the JSON keeps too."""
     lines = [
         "| grader | answers (by models) | right / wrong / none | same verdict"
         " | right or not: same | second opinion |",
@@ -165,6 +165,12 @@ def markdown(graders: dict[str, Any]) -> str:
             f" | {found['agreeing'] / total:.1%} | {found['agreeing_on_right'] / total:.1%}"
             f" | {'' if second is None else f'{second / total:.1%}'} |"
         )
+    return "\n".join(lines) + "\n"
+
+
+def disagreements(graders: dict[str, Any]) -> str:
+    """Where a grader and the reader differ, to be read."""
+    lines = []
     for name, found in graders.items():
         if found["disagreements"]:
             lines += ["", f"Where `{name}` and the reader differ:", ""]

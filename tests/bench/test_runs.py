@@ -23,7 +23,7 @@ from tests.stub_server import Script, StubServer
 
 TWO_TOKENS = replace(find_bench_load("short"), prompt_tokens=64, output_tokens=2)
 SETTINGS = Settings(Slo(ttft_s=5.0), FromFile(("How many legs?",)), {}, is_fixed=False)
-LOADING = LoadSettings(users=2, context_tokens=512)
+LOADING = LoadSettings(users=2, context_tokens=512, threads=1)
 PLAN = RunPlan((TWO_TOKENS,), (1,), SETTINGS, LOADING, requests=1)
 USAGE = {"prompt_tokens": 9, "completion_tokens": 2}
 GOOD = Script(usage=USAGE)

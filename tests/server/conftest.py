@@ -53,6 +53,8 @@ def serving(model: str, *options: str) -> Iterator[Served]:
     """A server that is ready; it has to end by itself, and well, on SIGTERM."""
     port = free_port()
     command = [sys.executable, "-m", "stillhouse.cli.main", "serve", model, "--port", str(port)]
+    # A team of threads waits for whichever another test keeps from running: one is quicker here.
+    command += ["--threads", "1"]
     environment = {k: v for k, v in os.environ.items() if k != "STILLHOUSE_API_KEY"}
     process = subprocess.Popen([*command, *options], stderr=subprocess.PIPE, env=environment)
     url = f"http://127.0.0.1:{port}"

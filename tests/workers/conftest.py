@@ -16,7 +16,7 @@ from stillhouse.workers.process import Conversation, Worker
 
 @pytest.fixture(scope="session")
 def settings(smollm2_path: Path) -> ModelSettings:
-    return ModelSettings(str(smollm2_path), context_tokens=1024, users=4)
+    return ModelSettings(str(smollm2_path), context_tokens=1024, users=4, threads=1)
 
 
 @asynccontextmanager
