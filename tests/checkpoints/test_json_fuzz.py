@@ -18,7 +18,7 @@ from stillhouse.text import Tokenizer
 from stillhouse.text.tokenizer_json import JSON_KEY
 from tests.checkpoints.folders import CONFIG
 
-QUICK = settings(max_examples=300, deadline=None, derandomize=True)
+QUICK = settings(max_examples=150, deadline=None, derandomize=True)
 FOLDER = Path(__file__).parent / "fixtures/w4a16"
 WHOLE: dict[str, Any] = json.loads((FOLDER / "config.json").read_text())
 TOKENIZER: dict[str, Any] = json.loads((FOLDER / "tokenizer.json").read_text())

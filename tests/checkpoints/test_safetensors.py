@@ -15,7 +15,7 @@ from stillhouse.checkpoints.safetensors import read_safetensors_header
 from stillhouse.errors import BadCheckpoint
 from tests.checkpoints.folders import safetensors_file, with_header
 
-QUICK = settings(max_examples=300, deadline=1000, derandomize=True)
+QUICK = settings(max_examples=150, deadline=1000, derandomize=True)
 ONE = {"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}
 
 

@@ -223,7 +223,7 @@ _WORDS = st.sampled_from(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.one_of(st.text(max_size=60), st.lists(_WORDS, max_size=12).map(" ".join)))
 @example("7B on RTX 4090 fits with 1 context")
 @example("671B on 1x RTX 4090 x9999 1 t/s 163840 context")

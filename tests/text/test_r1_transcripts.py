@@ -51,7 +51,7 @@ def streamed(
     return thought, said + "".join(map(str, answer.finish()))
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(thought=texts, answer=texts, at=cuts, stop=st.sampled_from([(), ("Z",), ("7\n", ".")]))
 def test_any_cut_of_a_transcript_gives_the_same_thought_and_answer(
     r1: Tokenizer,

@@ -66,7 +66,7 @@ def test_special_tokens_are_found_where_llama_cpp_finds_them(
 
 
 @pytest.mark.parametrize("family", NAIVE_CUTS)
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(text=awkward_text())
 def test_any_text_is_cut_as_the_naive_tokenizer_cuts_it(
     families: dict[str, Tokenizer],
