@@ -12,6 +12,7 @@ reads `--text`, which should be another one. Files stay in `--folder`, and are n
 from __future__ import annotations
 
 import argparse
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -52,7 +53,9 @@ def main() -> None:
     words += ["--speed", *threads, "--markdown", arguments.output.with_suffix(".md"), "--json"]
     if arguments.html:
         words += ["--html", arguments.html]
-    arguments.output.write_text(_still(*words))
+    document = json.loads(_still(*words))
+    document["model"] = source.name  # wherever its folder lay
+    arguments.output.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
 
 
 def _still(*words: object) -> str:

@@ -157,13 +157,17 @@ LARGEST = {
 
 
 @pytest.mark.parametrize("case", LARGEST)
-def test_the_largest_headers_are_read_within_seconds(case: str, tmp_path: Path) -> None:
-    """Half a second, on a processor that does nothing else."""
+def test_the_largest_headers_are_read_within_a_second(case: str, tmp_path: Path) -> None:
+    """Of this thread's processor, which may be shared: the best of three counts."""
     path = tmp_path / "model.gguf"
     path.write_bytes(LARGEST[case]())
-    began = time.process_time()
-    list(read_gguf_metadata(path).values())
-    assert time.process_time() - began < 5
+
+    def read_s() -> float:
+        began = time.thread_time()
+        list(read_gguf_metadata(path).values())
+        return time.thread_time() - began
+
+    assert any(read_s() < 1 for _ in range(3))
 
 
 @pytest.mark.parametrize(
