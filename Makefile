@@ -12,7 +12,7 @@ demo: .venv/ready ## a real model answers
 	@$(BIN)/still run smollm2:135m "$(DEMO)" --temperature 0
 
 test: .venv/ready ## the whole default suite
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 browser: ## Chromium, for the tests of the web page; without it they are skipped
 	@command -v chromium >/dev/null || (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium) >/dev/null
