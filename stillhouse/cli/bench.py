@@ -29,14 +29,8 @@ class SweepName(StrEnum):
 
 
 def bench(
-    models: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[MODEL...]", help="Models to load here, one after the other."),
-    ] = None,
-    url: Annotated[
-        list[str] | None,
-        typer.Option(metavar="URL", help="A server with OpenAI's API; may be repeated."),
-    ] = None,
+    models: options.Models = None,
+    url: options.Urls = None,
     served: Annotated[
         list[str] | None,
         typer.Option(
@@ -45,12 +39,8 @@ def bench(
             " roofline.",
         ),
     ] = None,
-    served_name: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Which of a server's models to ask.")
-    ] = None,
-    api_key: Annotated[
-        str | None, typer.Option(envvar="STILLHOUSE_API_KEY", metavar="KEY", help="For servers.")
-    ] = None,
+    served_name: options.ServedName = None,
+    api_key: options.ClientKey = None,
     users: Annotated[
         str, typer.Option(metavar="LIST", help="Users who ask again once answered, as 1,4,16.")
     ] = "1,4,16",
@@ -119,9 +109,7 @@ def bench(
             "--with", metavar="FILE", help="An earlier run's document, shown beside; or alone."
         ),
     ] = None,
-    save: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the JSON document there.")
-    ] = None,
+    save: options.Save = None,
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write a page with plots.")
     ] = None,

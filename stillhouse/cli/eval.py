@@ -22,10 +22,7 @@ _INTERRUPTED = 130
 
 
 def evaluate(
-    models: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[MODEL...]", help="Models to load here, one after the other."),
-    ] = None,
+    models: options.Models = None,
     task: Annotated[
         list[str] | None,
         typer.Option(
@@ -34,10 +31,7 @@ def evaluate(
             " gym:chain_sum, ...; a list with commas; may be repeated.",
         ),
     ] = None,
-    url: Annotated[
-        list[str] | None,
-        typer.Option(metavar="URL", help="A server with OpenAI's API; may be repeated."),
-    ] = None,
+    url: options.Urls = None,
     served: Annotated[
         list[str] | None,
         typer.Option(
@@ -46,12 +40,8 @@ def evaluate(
             " bits, and the makers' sampling.",
         ),
     ] = None,
-    served_name: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Which of a server's models to ask.")
-    ] = None,
-    api_key: Annotated[
-        str | None, typer.Option(envvar="STILLHOUSE_API_KEY", metavar="KEY", help="For servers.")
-    ] = None,
+    served_name: options.ServedName = None,
+    api_key: options.ClientKey = None,
     timeout: Annotated[
         float, typer.Option(min=0.1, metavar="SECONDS", help="Of a server's silence.")
     ] = 600.0,
@@ -125,9 +115,7 @@ def evaluate(
         list[Path] | None,
         typer.Option("--with", metavar="DIR", help="An earlier run's folder, shown beside."),
     ] = None,
-    save: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the JSON document there.")
-    ] = None,
+    save: options.Save = None,
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write a page with plots and samples.")
     ] = None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -29,6 +30,21 @@ RunnableModelArgument = Annotated[
         " 'still plan' recommends here.",
     ),
 ]
+Models = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[MODEL...]", help="Models to load here, one after the other."),
+]
+Urls = Annotated[
+    list[str] | None,
+    typer.Option(metavar="URL", help="A server with OpenAI's API; may be repeated."),
+]
+ServedName = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Which of a server's models to ask.")
+]
+ClientKey = Annotated[
+    str | None, typer.Option(envvar="STILLHOUSE_API_KEY", metavar="KEY", help="For servers.")
+]
+Save = Annotated[Path | None, typer.Option(metavar="FILE", help="Write the JSON document there.")]
 Threads = Annotated[
     int | None, typer.Option(min=1, help="Threads to compute with. [default: one per core]")
 ]
