@@ -6,9 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from stillhouse import hub
 from tests.speaker import Bench
+
+# Nothing here is a timed test: an example may wait for whoever else uses the processor.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")
