@@ -28,6 +28,7 @@ from stillhouse.errors import BadCheckpoint, UsageError
 
 _REACH = 25.0  # natural logarithms below the maximum; 262,144 tokens of e^-25 weigh 4e-6 of it
 _STRIDE = 1024
+_COLUMN = 128  # logits whose largest is one value; 64 to 256 are as fast on 151,936
 _MAX_LOGPROBS = 20
 
 
@@ -111,10 +112,9 @@ class Sampler:
         is_within = self._is_near(logits, maximum, reach * params.temperature)
         num_within = np.count_nonzero(is_within)
         if 0 < params.top_k < num_within:
-            ranked = self._rank(
-                logits, maximum, params.temperature, lambda near: len(near) >= params.top_k
-            )
-            ids = np.sort(ranked[: params.top_k])
+            floor = max(maximum - reach * params.temperature, _below_top(logits, params.top_k))
+            near = np.flatnonzero(np.greater_equal(logits, np.float32(floor), out=self._mask))
+            ids = np.sort(_descending(logits, near)[: params.top_k])
             kept = logits[ids]
         elif params.min_p == 0 and num_within > len(logits) // 8:
             ids, kept = self._all_ids, logits  # cheaper than picking so many out
@@ -146,7 +146,7 @@ class Sampler:
         while True:
             near = np.flatnonzero(self._is_near(kept, maximum, reach * temperature))
             if len(near) == len(kept) or is_enough(near):
-                return near[(-kept[near]).argsort(kind="stable")]
+                return _descending(kept, near)
             reach *= 2
 
     def _is_near(
@@ -177,9 +177,27 @@ def _best(logits: NDArray[np.float32], num_best: int) -> NDArray[np.intp]:
         return np.array([logits.argmax()])
     if not num_best:
         return np.empty(0, np.intp)
-    threshold = np.partition(logits, -num_best)[-num_best]
-    ids = np.flatnonzero(logits >= threshold)
-    return ids[(-logits[ids]).argsort(kind="stable")][:num_best]
+    ids = np.flatnonzero(logits >= _below_top(logits, num_best))
+    return _descending(logits, ids)[:num_best]
+
+
+def _below_top(logits: NDArray[np.float32], count: int) -> np.float32:
+    """A value that at least `count` logits reach, and seldom many more.
+
+    The count-th largest of the largest of each column: a pass at the speed of memory. Sorting what
+    is near the maximum instead took a fifth of a step's time: where the model is sure of a token,
+    the twentieth is so far behind that half a vocabulary is near.
+    """
+    num_columns = len(logits) // _COLUMN
+    largest = logits
+    if num_columns >= 4 * count:  # so many that few of the best share a column
+        largest = logits[: num_columns * _COLUMN].reshape(_COLUMN, num_columns).max(axis=0)
+    return np.float32(np.partition(largest, -count)[-count])
+
+
+def _descending(values: NDArray[np.float32], indices: NDArray[np.intp]) -> NDArray[np.intp]:
+    """The indices by descending value, lower ones first among equals."""
+    return indices[(-values[indices]).argsort(kind="stable")]
 
 
 def check_finite(maximum: np.float32) -> None:

@@ -48,6 +48,26 @@ def test_survivors_and_their_probabilities_equal_the_twins(
         )
 
 
+@given(
+    logits=st.integers(0, 10_000).map(lambda seed: _logits(seed, 20_000, spread=3.0)),
+    lead=st.floats(0, 30),
+    top_k=st.integers(1, 200),
+    num_distinct=st.sampled_from([3, 100, 10_000]),
+)
+@settings(max_examples=60, deadline=None)
+def test_the_best_of_a_large_vocabulary_are_kept(
+    logits: NDArray[np.float32], lead: float, top_k: int, num_distinct: int
+) -> None:
+    """Whether the model is sure of one token or not, and however many are equal."""
+    step = np.float32(12 / num_distinct)
+    logits = np.round(logits / step) * step
+    logits[1234] += np.float32(lead)
+    params = SamplingParams(1, temperature=20.0, top_k=top_k)
+    ids, _ = Sampler(len(logits)).survivors(logits, params)
+    by_rank = np.lexsort((np.arange(len(logits)), -logits))
+    assert ids.tolist() == sorted(by_rank[:top_k].tolist())
+
+
 @given(seed=st.integers(0, 10_000), filters=st.sampled_from(FILTERS))
 @settings(max_examples=60, deadline=None)
 def test_draws_equal_the_twins(seed: int, filters: dict[str, Any]) -> None:
