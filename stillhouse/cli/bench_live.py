@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
 from stillhouse.bench.figures import percent, seconds, three_figures
-from stillhouse.cli.terminal import note
-from stillhouse.units import format_seconds
+from stillhouse.cli.live_bar import LiveBar, time_left
 
 if TYPE_CHECKING:
     from stillhouse.bench.load import Load, Observed
@@ -22,55 +17,23 @@ if TYPE_CHECKING:
 _REDRAW_S = 0.2
 
 
-class LiveBench:
-    """Listens to a run and tells stderr. A context manager."""
+class LiveBench(LiveBar):
+    """Listens to a run and tells stderr."""
 
     def __init__(self, num_cells: int) -> None:
         """`num_cells` in the whole run; 0 where nobody knows."""
+        super().__init__("rate")
         self._num_cells = num_cells
         self._num_done = 0
         self._began_at = self._cell_at = self._drawn_at = time.monotonic()
         self._pieces = 0
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[left]}"),
-            console=Console(stderr=True),
-            transient=True,
-            disable=not sys.stderr.isatty(),
-        )
-        self._task = self._bar.add_task("", rate="", left="", visible=False)
-
-    def __enter__(self) -> LiveBench:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def note(self, text: str) -> None:
-        """One line."""
-        if self._bar.disable:
-            note(text)
-        else:
-            self._bar.console.print(text, style="dim", highlight=False, markup=False)
 
     def cell_begins(self, system: System, workload: BenchLoad, load: Load) -> None:
         """The bar starts anew."""
         who = system.facts.quantization or system.facts.model
         what = f"{load.users} users" if load.users else f"{load.rate_per_s:g} req/s"
         self._pieces, self._cell_at = 0, time.monotonic()
-        self._bar.reset(
-            self._task,
-            total=load.requests,
-            description=f"{who} · {workload.name} · {what}",
-            visible=True,
-            rate="",
-            left=self._left(),
-        )
+        self.begin(f"{who} · {workload.name} · {what}", total=load.requests, left=self._left())
 
     def piece(self) -> None:
         """Of any reply."""
@@ -79,11 +42,11 @@ class LiveBench:
         if now - self._drawn_at > _REDRAW_S:
             self._drawn_at = now
             rate = self._pieces / max(1e-9, now - self._cell_at)
-            self._bar.update(self._task, rate=f"{rate:.0f} tok/s", left=self._left())
+            self.update(rate=f"{rate:.0f} tok/s", left=self._left())
 
     def request_ended(self, _observed: Observed) -> None:
         """The bar moves."""
-        self._bar.advance(self._task)
+        self.update(advance=1)
 
     def cell_ended(self, cell: Cell) -> None:
         """A line that stays."""
@@ -98,13 +61,12 @@ class LiveBench:
         if cell.errors:
             parts.append(f"{cell.errors} failed")
         who = cell.quantization or cell.model
-        self._bar.update(self._task, visible=False)
+        self.hide()
         self.note(f"{who}, {cell.workload}, {cell.load}: {', '.join(parts)}")
 
     def _left(self) -> str:
         """Of the whole run, if the cells to come take as long as those that are done."""
-        if not self._num_done or not self._num_cells:
+        if not self._num_cells:
             return ""
         spent_s = time.monotonic() - self._began_at
-        left_s = spent_s / self._num_done * (self._num_cells - self._num_done)
-        return f"about {format_seconds(max(1.0, left_s))} left"
+        return time_left(spent_s, self._num_done, self._num_cells - self._num_done)
