@@ -79,7 +79,14 @@ class LiveBar:
 
 
 def time_left(spent_s: float, done: int, left: int) -> str:
-    """If what is left takes as long as what is done; nothing before anything is."""
+    """If what is left takes as long as what is done, no finer than such a guess is worth; nothing
+    before anything is done.
+    """
     if not done:
         return ""
-    return f"about {format_seconds(max(1.0, spent_s / done * left))} left"
+    left_s = max(1, round(spent_s / done * left))
+    if left_s < 60:
+        return f"about {left_s} s left"
+    if left_s < 3600:
+        return f"about {round(left_s / 60)} min left"
+    return f"about {format_seconds(left_s)} left"

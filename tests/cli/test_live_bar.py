@@ -49,6 +49,8 @@ def test_a_terminal_shows_the_bar_its_fields_and_lines_above() -> None:
 def test_time_left_goes_by_what_is_done_so_far() -> None:
     assert time_left(50.0, 0, 10) == ""
     assert time_left(20.0, 2, 4) == "about 40 s left"
+    assert time_left(80.0, 2, 4) == "about 3 min left"
+    assert time_left(80.0, 2, 400) == "about 4 h 26 min left"
 
 
 def _rest(reader: int) -> str:
