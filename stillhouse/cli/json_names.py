@@ -194,8 +194,9 @@ DOCUMENTS: Mapping[str, Mapping[str, str]] = {
         "`questions`, `samples` (of each question), `pass@1` (scores are from 0 to 1), "
         "`stderr_sampling` (if these questions were answered again; null where one sample each "
         "tells nothing), `stderr_questions` (for other questions like these), `interval` (95 %, "
-        "for other questions), `pass@k` and `maj@k` ({k: share}), `no_answer`, `truncated`, "
-        "`looped`, `wrong`, `right` (samples), `mean_reasoning_tokens`, `mean_answer_tokens`, "
+        "for other questions), `pass@k` and `maj@k` ({k: share}), `pass@k_interval` and "
+        "`maj@k_interval` ({k: limits}), `no_answer`, `truncated`, `looped`, `wrong`, `right` "
+        "(samples), `mean_reasoning_tokens`, `mean_answer_tokens`, "
         "`tokens_per_correct`, `seconds_per_correct`, `chance` (what guessing scores), `groups` "
         "({name: {`questions`, `pass@1`, its errors and `interval`})}})}; a figure that there is "
         "nothing to take of is null",

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from stillhouse.evals.comparison import Comparison
 from stillhouse.evals.result import EvalResult
-from stillhouse.evals.statistics import Score
+from stillhouse.evals.statistics import Mean, Score
 from stillhouse.evals.summary import TaskSummary
 from stillhouse.units import format_bytes, format_seconds
 
@@ -67,7 +67,7 @@ def percent(share: float) -> str:
     return f"{share * 100:.1f} %"
 
 
-def interval(score: Score) -> str:
+def interval(score: Score | Mean) -> str:
     """'55.6 to 68.9', in percent."""
     return f"{score.low * 100:.1f} to {score.high * 100:.1f}"
 
@@ -126,15 +126,15 @@ def _score_columns(pairs: Sequence[tuple[EvalResult, TaskSummary]]) -> list[_Col
 
 
 def _pass_at(k: int) -> Callable[[EvalResult, TaskSummary], str | None]:
-    return lambda _, summary: _percent(summary.pass_at.get(k))
+    return lambda _, summary: _mean(summary.pass_at.get(k))
 
 
 def _maj_at(k: int) -> Callable[[EvalResult, TaskSummary], str | None]:
-    return lambda _, summary: _percent(summary.maj_at.get(k))
+    return lambda _, summary: _mean(summary.maj_at.get(k))
 
 
-def _percent(share: float | None) -> str | None:
-    return None if share is None else percent(share)
+def _mean(mean: Mean | None) -> str | None:
+    return None if mean is None else percent(mean.value)
 
 
 def _points(score: Score, which: str) -> str | None:

@@ -30,6 +30,15 @@ Scores = Sequence[Sequence[float]]
 
 
 @dataclass(frozen=True, slots=True)
+class Mean:
+    """Over questions, and what that of other questions like these lies between, 95 times of 100."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
 class Score:
     """A mean over questions. An error is None where the samples can't tell it: that of sampling
     with one sample a question, that of questions with one question."""
@@ -58,7 +67,7 @@ def pass_at_1(scores: Scores, *, is_greedy: bool = False) -> Score:
     )
 
 
-def pass_at_k(scores: Scores, k: int) -> float:
+def pass_at_k(scores: Scores, k: int) -> Mean:
     """How likely one of k answers is right: 1 - C(n - c, k) / C(n, k), the mean over questions.
 
     Unbiased (arXiv 2107.03374): the share of right ones among all sets of k of a question's n
@@ -67,7 +76,7 @@ def pass_at_k(scores: Scores, k: int) -> float:
     require_samples(scores, k, f"pass@{k}")
     if not all(score in (0, 1) for row in scores for score in row):
         raise UsageError(f"pass@{k} is of answers that are right or wrong, not of shares")
-    return float(np.mean([_any_of(len(row), round(sum(row)), k) for row in scores]))
+    return mean_of([_any_of(len(row), round(sum(row)), k) for row in scores])
 
 
 def require_samples(scores: Sequence[Sequence[object]], number: int, what: str) -> None:
@@ -89,6 +98,12 @@ def means_of(scores: Scores) -> Floats:
     """(questions,). Raises UsageError where a question has no sample."""
     require_samples(scores, 1, "pass@1")
     return np.array([math.fsum(row) / len(row) for row in scores], np.float64)
+
+
+def mean_of(values: Sequence[float]) -> Mean:
+    """Of one value a question, from 0 to 1."""
+    means = np.array(values, np.float64)
+    return Mean(float(means.mean()), *interval_of(means))
 
 
 def interval_of(means: Floats) -> tuple[float, float]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from stillhouse.errors import UsageError
 from stillhouse.evals.sample import Sample, Verdict
-from stillhouse.evals.statistics import Score, pass_at_1, pass_at_k, require_samples
+from stillhouse.evals.statistics import Mean, Score, pass_at_1, pass_at_k, require_samples
 from stillhouse.evals.task import Problem, Task
 from stillhouse.evals.voting import Vote, maj_at_k
 
@@ -33,8 +33,8 @@ class TaskSummary:
     chance: float
     samples: int
     score: Score
-    pass_at: Mapping[int, float]
-    maj_at: Mapping[int, float]
+    pass_at: Mapping[int, Mean]
+    maj_at: Mapping[int, Mean]
     verdicts: Mapping[Verdict, int]
     mean_reasoning_tokens: float | None
     mean_answer_tokens: float | None
@@ -67,8 +67,8 @@ class TaskSummary:
             "questions": self.questions,
             "samples": self.samples,
             **_score_json(self.score),
-            "pass@k": {str(k): value for k, value in self.pass_at.items()},
-            "maj@k": {str(k): value for k, value in self.maj_at.items()},
+            **_means_json("pass@k", self.pass_at),
+            **_means_json("maj@k", self.maj_at),
             **{name: self.verdicts[name] for name in ("no_answer", "truncated", "looped")},
             **{name: self.verdicts[name] for name in ("wrong", "right")},
             "mean_reasoning_tokens": self.mean_reasoning_tokens,
@@ -186,6 +186,13 @@ def _default_ks(samples: int) -> list[int]:
 
 def _mean(values: Sequence[int]) -> float:
     return math.fsum(values) / len(values)
+
+
+def _means_json(name: str, means: Mapping[int, Mean]) -> dict[str, Any]:
+    return {
+        name: {str(k): one.value for k, one in means.items()},
+        f"{name}_interval": {str(k): [one.low, one.high] for k, one in means.items()},
+    }
 
 
 def _score_json(score: Score) -> dict[str, Any]:

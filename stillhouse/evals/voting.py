@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from stillhouse.evals.statistics import require_samples
+from stillhouse.evals.statistics import Mean, mean_of, require_samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Vote:
 
 def maj_at_k(
     votes: Sequence[Sequence[Vote]], k: int, *, key: Callable[[str], Hashable] = str
-) -> float:
+) -> Mean:
     """The score of what most of k samples answer, the mean over questions.
 
     Exact: the expected value over all sets of k of a question's samples; for k = n there is one.
@@ -32,7 +32,7 @@ def maj_at_k(
     Raises UsageError without k samples of each question.
     """
     require_samples(votes, k, f"maj@{k}")
-    return math.fsum(_expected(row, k, key) for row in votes) / len(votes)
+    return mean_of([_expected(row, k, key) for row in votes])
 
 
 def _expected(votes: Sequence[Vote], k: int, key: Callable[[str], Hashable]) -> float:

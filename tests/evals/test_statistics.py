@@ -170,9 +170,9 @@ def test_wilson_is_what_the_interval_is_of_right_and_wrong_for_any_number() -> N
 
 
 def test_human_evals_example_of_three_right_in_six() -> None:
-    assert pass_at_k(rows_of((3, 6)), 1) == pytest.approx(0.5)
-    assert pass_at_k(rows_of((3, 6)), 2) == pytest.approx(0.8)
-    assert pass_at_k(rows_of((3, 6)), 4) == 1
+    assert pass_at_k(rows_of((3, 6)), 1).value == pytest.approx(0.5)
+    assert pass_at_k(rows_of((3, 6)), 2).value == pytest.approx(0.8)
+    assert pass_at_k(rows_of((3, 6)), 4).value == 1
 
 
 @pytest.mark.parametrize(("right", "samples"), [(0, 64), (1, 64), (40, 64), (64, 64), (13, 200)])
@@ -181,13 +181,13 @@ def test_pass_at_k_is_the_product_of_the_paper(right: int, samples: int, k: int)
     """arXiv 2107.03374, figure 3: 1 - Π (1 - k / i) for i from n - c + 1 to n."""
     factors = 1 - k / np.arange(samples - right + 1, samples + 1)
     product = 1.0 if samples - right < k else 1 - float(np.prod(factors))
-    assert pass_at_k(rows_of((right, samples)), k) == pytest.approx(product, abs=1e-12)
+    assert pass_at_k(rows_of((right, samples)), k).value == pytest.approx(product, abs=1e-12)
 
 
 @settings(max_examples=60)
 @given(rights)
 def test_pass_at_k_is_the_mean_over_all_sets_of_k_and_grows_with_k(rows: list[list[float]]) -> None:
-    found = [pass_at_k(rows, k) for k in range(1, 7)]
+    found = [pass_at_k(rows, k).value for k in range(1, 7)]
     by_sets = [
         np.mean([np.mean([max(one) for one in combinations(row, k)]) for row in rows])
         for k in range(1, 7)

@@ -35,30 +35,30 @@ def by_all_sets(answers: str, k: int) -> float:
 @given(st.text("abcde-", min_size=1, max_size=9), st.data())
 def test_a_vote_is_the_mean_over_every_set_of_k(answers: str, data: st.DataObject) -> None:
     k = data.draw(st.integers(1, len(answers)))
-    assert maj_at_k([votes(answers)], k) == pytest.approx(by_all_sets(answers, k), abs=1e-12)
+    assert maj_at_k([votes(answers)], k).value == pytest.approx(by_all_sets(answers, k), abs=1e-12)
 
 
 def test_votes_worked_by_hand() -> None:
-    assert maj_at_k([votes("aab")], 3) == 1
-    assert maj_at_k([votes("abb")], 3) == 0
-    assert maj_at_k([votes("abbd")], 4) == 0
-    assert maj_at_k([votes("aabb")], 4) == 0.5  # a tie
-    assert maj_at_k([votes("abd-")], 4) == pytest.approx(1 / 3)
-    assert maj_at_k([votes("aab")], 2) == pytest.approx((1 + 0.5 + 0.5) / 3)
-    assert maj_at_k([votes("aab"), votes("bbb")], 3) == 0.5
+    assert maj_at_k([votes("aab")], 3).value == 1
+    assert maj_at_k([votes("abb")], 3).value == 0
+    assert maj_at_k([votes("abbd")], 4).value == 0
+    assert maj_at_k([votes("aabb")], 4).value == 0.5  # a tie
+    assert maj_at_k([votes("abd-")], 4).value == pytest.approx(1 / 3)
+    assert maj_at_k([votes("aab")], 2).value == pytest.approx((1 + 0.5 + 0.5) / 3)
+    assert maj_at_k([votes("aab"), votes("bbb")], 3).value == 0.5
 
 
 def test_samples_without_an_answer_do_not_vote() -> None:
-    assert maj_at_k([votes("a---")], 4) == 1
-    assert maj_at_k([votes("----")], 4) == 0
-    assert maj_at_k([votes("a---")], 1) == 0.25
+    assert maj_at_k([votes("a---")], 4).value == 1
+    assert maj_at_k([votes("----")], 4).value == 0
+    assert maj_at_k([votes("a---")], 1).value == 0.25
 
 
 @settings(max_examples=60)
 @given(st.text("abcde-", min_size=1, max_size=12))
 def test_a_majority_of_one_is_the_mean_score(answers: str) -> None:
     mean = sum(one.score for one in votes(answers)) / len(answers)
-    assert maj_at_k([votes(answers)], 1) == pytest.approx(mean)
+    assert maj_at_k([votes(answers)], 1).value == pytest.approx(mean)
 
 
 @settings(max_examples=60)
@@ -67,14 +67,14 @@ def test_the_order_of_samples_does_not_matter(answers: str, random: Random) -> N
     shuffled = list(answers)
     random.shuffle(shuffled)
     k = (len(answers) + 1) // 2
-    turned = maj_at_k([votes("".join(shuffled))], k)
-    assert turned == pytest.approx(maj_at_k([votes(answers)], k), abs=1e-12)
+    turned = maj_at_k([votes("".join(shuffled))], k).value
+    assert turned == pytest.approx(maj_at_k([votes(answers)], k).value, abs=1e-12)
 
 
 def test_more_samples_bring_out_the_most_frequent_answer() -> None:
     """Half right, the wrong ones scattered: what voting is for."""
     row = [votes("a" * 32 + "bcd-" * 8)]
-    found = [maj_at_k(row, k) for k in (1, 4, 16, 64)]
+    found = [maj_at_k(row, k).value for k in (1, 4, 16, 64)]
     assert found == sorted(found)
     assert found[-1] == 1
 
@@ -82,18 +82,18 @@ def test_more_samples_bring_out_the_most_frequent_answer() -> None:
 def test_the_same_answer_in_other_words_is_one_where_the_key_says_so() -> None:
     row = [[Vote("1/2", 1.0), Vote("0.5", 1.0), Vote("2", 0.0), Vote("2", 0.0), Vote("2", 0.0)]]
     row[0].append(Vote("½", 1.0))
-    assert maj_at_k(row, 6) == 0
+    assert maj_at_k(row, 6).value == 0
     halves = {"0.5": "1/2", "½": "1/2"}
-    assert maj_at_k(row, 6, key=lambda answer: halves.get(answer, answer)) == 0.5
+    assert maj_at_k(row, 6, key=lambda answer: halves.get(answer, answer)).value == 0.5
 
 
 def test_an_answer_that_was_graded_twice_counts_with_the_mean() -> None:
-    assert maj_at_k([[Vote("7", 1.0), Vote("7", 0.0), Vote("8", 0.0)]], 3) == 0.5
+    assert maj_at_k([[Vote("7", 1.0), Vote("7", 0.0), Vote("8", 0.0)]], 3).value == 0.5
 
 
 def test_hundreds_of_samples_overflow_nothing() -> None:
     row = votes("a" * 600 + "b" * 500 + "-" * 100)
-    assert 0.5 < maj_at_k([row], 40) < 1
+    assert 0.5 < maj_at_k([row], 40).value < 1
 
 
 def test_a_vote_is_refused_without_k_samples() -> None:

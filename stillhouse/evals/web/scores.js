@@ -88,8 +88,10 @@ function rowsOf(one, all) {
 /** What has no column: where it ran, every k, and the scores of a task's groups. */
 function behind(one) {
   const figures = one.tasks[state.task], total = samplesOf(figures);
+  const around = (limits) => (limits ? ` (${from_to(share, ...limits)})` : "");
   const allK = (name) => Object.entries(figures[name] ?? {})
-    .map(([k, value]) => `${name.replace("k", k)} ${share(value)} %`).join(", ");
+    .map(([k, value]) => `${name.replace("k", k)} ${share(value)} %`
+      + around(figures[`${name}_interval`]?.[k])).join(", ");
   const groups = Object.entries(figures.groups ?? {}).map(([name, value]) =>
     [name, isNumber(value) ? value : value?.["pass@1"]]).sort((a, b) => a[1] - b[1]);
   return el("div", { class: "detail" }, el("div", { class: "columns" },
