@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +25,7 @@ from stillhouse.evals.sentences import (
     score_sentence,
 )
 
+_MARKS = re.compile(r"[\\`*<\[]|(?<!\w)_|_(?!\w)")  # an underscore within a word is none
 _MOST_SAMPLE_BYTES = 20_000_000  # of a page; browsers open that at once
 
 
@@ -48,7 +50,7 @@ def report(
     warnings = [f"warning: {text}" for text in document["warnings"]]
     if markdown is not None:
         text = "\n\n".join(
-            _markdown_table(part) if isinstance(part, Table) else "\n\n".join(part)
+            _markdown_table(part) if isinstance(part, Table) else "\n\n".join(map(_literal, part))
             for part in [*parts, warnings]
             if part
         )
@@ -96,5 +98,10 @@ def _markdown_table(table: Table) -> str:
     rule = ["---:" if at in table.right else "---" for at in range(len(table.headings))]
     rows = [table.headings, rule, *table.rows]
     return "\n".join(
-        "| " + " | ".join(text.replace("|", "\\|") for text in row) + " |" for row in rows
+        "| " + " | ".join(_literal(text).replace("|", "\\|") for text in row) + " |" for row in rows
     )
+
+
+def _literal(text: str) -> str:
+    """Text that Markdown shows as it is: a prompt may hold tags, formulas, stars."""
+    return _MARKS.sub(lambda found: "&lt;" if found[0] == "<" else f"\\{found[0]}", text)

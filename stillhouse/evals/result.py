@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from stillhouse.evals.statistics import Score
 from stillhouse.evals.summary import TaskSummary
 
 OPENLLM = tuple(
@@ -34,15 +35,19 @@ class EvalResult:
     @property
     def openllm_average(self) -> tuple[float, float] | None:
         """The leaderboard's average and its standard error across questions; None without all six
-        tasks, or where one has a single question."""
+        tasks, or where one, or a subject of MMLU, has a single question. Of MMLU it took the mean
+        over subjects, whatever their sizes."""
         if not all(name in self.tasks for name in OPENLLM):
             return None
-        scores = [self.tasks[name].score for name in OPENLLM]
-        errors = [one.stderr_questions for one in scores if one.stderr_questions is not None]
-        if len(errors) < len(scores):
+        means = [_mean(self._subjects(name) or [self.tasks[name].score]) for name in OPENLLM]
+        known = [one for one in means if one is not None]
+        if len(known) < len(OPENLLM):
             return None
-        value = math.fsum(one.value for one in scores) / len(scores)
-        return value, math.hypot(*errors) / len(scores)
+        values, errors = zip(*known, strict=True)
+        return math.fsum(values) / len(values), math.hypot(*errors) / len(errors)
+
+    def _subjects(self, task: str) -> list[Score]:
+        return [score for _, score in self.tasks[task].groups.values()]
 
     def as_json(self) -> dict[str, Any]:
         """The names of `still eval --json`."""
@@ -59,3 +64,11 @@ class EvalResult:
             "output_tokens_per_s": self.output_tokens_per_s,
             "tasks": {name: summary.as_json() for name, summary in self.tasks.items()},
         }
+
+
+def _mean(scores: Sequence[Score]) -> tuple[float, float] | None:
+    """Of scores with the same weight, and its standard error; None where one has none."""
+    errors = [one.stderr_questions for one in scores if one.stderr_questions is not None]
+    if len(errors) < len(scores):
+        return None
+    return math.fsum(one.value for one in scores) / len(scores), math.hypot(*errors) / len(scores)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 
 from stillhouse.evals.comparison import Comparison
+from stillhouse.evals.paired import LEAST_QUESTIONS
 from stillhouse.evals.result import EvalResult
 from stillhouse.evals.rows import interval, percent
 from stillhouse.evals.summary import TaskSummary
@@ -110,10 +111,11 @@ def comparison_notes(comparisons: Sequence[Comparison]) -> Iterator[str]:
         )
     if len(judged) >= _MANY:
         yield (
-            f"of {len(judged)} comparisons about {max(1, round(len(judged) / 20))} would show a"
-            " difference by chance alone, were there none"
+            f"of {len(judged)} comparisons at least one shows a difference by chance alone in up to"
+            f" {100 * (1 - 0.95 ** len(judged)):.0f} of 100 such runs, were there none"
         )
-    if any(one.recovery is not None and one.recovery.high is None for one in judged):
+    enough = [one.difference for one in comparisons if one.questions >= LEAST_QUESTIONS]
+    if any(one and one.recovery and one.recovery.high is None for one in enough):
         yield "a recovery without limits is of a baseline that may score nothing"
 
 

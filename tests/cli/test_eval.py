@@ -63,6 +63,18 @@ def test_the_tables_the_document_and_the_page_say_the_same(
     assert "It has \\\\boxed{6} legs." in page.read_text()
 
 
+def test_markdown_shows_marks_of_its_own_as_they_were_asked(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    markdown = tmp_path / "eval.md"
+    words = ("eval", "--task", "gym:chain_sum", "--limit", "1", "--samples", "1")
+    with StubServer(Script(answer=("<answer>1</answer>",), usage=USAGE)) as stub:
+        served = ("--url", stub.url, "--served-name", "stub", "--markdown", str(markdown))
+        assert still(monkeypatch, *words, *served) == 0
+    assert "&lt;answer>" in markdown.read_text()
+    assert "<answer>" not in markdown.read_text()
+
+
 def test_json_is_one_document_with_documented_names(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], data: Path
 ) -> None:

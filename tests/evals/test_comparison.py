@@ -23,7 +23,7 @@ def test_a_comparison_has_the_names_of_the_document() -> None:
 
 
 def test_questions_are_paired_by_name_and_not_by_place() -> None:
-    a = summary("r", "w", "r", "w", "w")
+    a = summary(*"rwrwwr")
     turned = replace(a, scores=dict(reversed(list(a.scores.items()))))
     found = compare(a, turned, a="a", b="b").difference
     assert found is not None
@@ -31,9 +31,9 @@ def test_questions_are_paired_by_name_and_not_by_place() -> None:
 
 
 def test_a_verdict_counts_the_samples_of_the_smaller_run() -> None:
-    found = compare(summary("rw", "wr", "rr"), summary("rwrw", "wrww", "rrrr"), a="a", b="b")
+    found = compare(summary(*["rw", "wr"] * 3), summary(*["rwrw", "wrww"] * 3), a="a", b="b")
     assert found.samples == 2
-    assert "that 6 samples can show" in found.verdict
+    assert "that 12 samples can show" in found.verdict
 
 
 @pytest.mark.parametrize(

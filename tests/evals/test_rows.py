@@ -83,8 +83,15 @@ def test_what_is_not_comparable_has_dashes_and_its_reason() -> None:
 
 
 def test_no_difference_is_said_with_what_would_have_shown() -> None:
-    found = compare(summary("rw", "rw", "ww"), summary("rr", "ww", "ww"), a="a", b="b")
+    found = compare(summary(*["rw", "ww"] * 9), summary(*["wr", "ww"] * 9), a="a", b="b")
     assert "points would show in 4 of 5 such runs" in comparison_sentence(found)
+
+
+def test_few_questions_are_told_to_be_too_few() -> None:
+    found = compare(summary(*"rrrrr"), summary(*"rrrrw"), a="a", b="b")
+    told = comparison_sentence(found)
+    assert told == "b against a, sums: too few questions to tell: at least 6 are needed"
+    assert not any("may score nothing" in note for note in comparison_notes([found]))
 
 
 def test_groups_have_a_row_each() -> None:
@@ -118,7 +125,9 @@ def test_notes_say_what_the_figures_lack() -> None:
 def test_many_comparisons_are_warned_of_for_some_show_by_chance() -> None:
     results = [result(str(n), "rw", "wr", "ww") for n in range(7)]
     assert any(
-        "of 6 comparisons about 1" in note for note in comparison_notes(compare_all(results))
+        "of 6 comparisons at least one shows a difference by chance alone in up to 26 of 100"
+        in note
+        for note in comparison_notes(compare_all(results))
     )
     assert not any("by chance" in note for note in comparison_notes(compare_all(results[:3])))
 

@@ -122,6 +122,17 @@ def test_the_leaderboards_average_needs_all_six_tasks() -> None:
     assert EvalResult("x", "x", tasks).openllm_average is None
 
 
+def test_the_leaderboards_average_weighs_the_subjects_of_mmlu_alike() -> None:
+    tasks = {name: summary("r", "w") for name in OPENLLM}
+    asked = [*problems(2, group="a"), *problems(8, group="b")]
+    made = [*samples("r", "r", group="a"), *samples(*"wwwwwwww", group="b")]
+    tasks["openllm_mmlu"] = summarise(TASK, asked, made, duration_s=None)
+    assert tasks["openllm_mmlu"].score.value == pytest.approx(0.2)
+    average = EvalResult("x", "x", tasks).openllm_average
+    assert average is not None
+    assert average[0] == pytest.approx(0.5)
+
+
 def test_a_results_document_names_what_it_does_not_know() -> None:
     found = EvalResult("Q4_0", "tiny", {"sums": summary("r")}, url="http://x", engine="other")
     document = found.as_json()
