@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from stillhouse.cli.document import whole_document, write_whole
-from stillhouse.cli.eval_run import beside
+from stillhouse.cli.eval_run import beside, earlier_runs
 from stillhouse.evals.comparison import Comparison, compare_all
 from stillhouse.evals.page_samples import shown_samples
 from stillhouse.evals.result import EvalResult
@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("folders", type=Path, nargs="+", metavar="RUN")
     parser.add_argument("--baseline", help="a label; the first run's unless told")
     arguments = parser.parse_args()
-    found = beside(Results(), arguments.folders)
+    found = beside(Results(), earlier_runs(arguments.folders))
     comparisons = compare_all(found.results, arguments.baseline)
     document = whole_document(
         "eval",

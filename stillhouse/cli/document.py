@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -47,6 +48,17 @@ def write_whole(path: Path, text: str) -> None:
         part.unlink(missing_ok=True)
         raise UsageError(f"cannot write {path}: {error.strerror or error}") from None
     print(f"written: {path}", file=sys.stderr)
+
+
+def check_writable(path: Path | None) -> None:
+    """Raises UsageError for a file that `write_whole` could not write, before there is anything to
+    write: nobody should wait for an hour to be told."""
+    if path is None:
+        return
+    if path.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
+        missing = not path.parent.is_dir()
+        why = "is a folder" if path.is_dir() else f"has no folder {path.parent}" if missing else ""
+        raise UsageError(f"cannot write {path}: it {why or 'may not be written'}")
 
 
 def commit() -> str | None:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stillhouse.cli import options
-from stillhouse.cli.document import whole_document
+from stillhouse.cli.document import check_writable, whole_document
 from stillhouse.cli.terminal import note
-from stillhouse.errors import UsageError
+from stillhouse.errors import StillhouseError, UsageError
 from stillhouse.units import parse_bytes
 
 if TYPE_CHECKING:
@@ -137,8 +137,8 @@ def evaluate(
     from stillhouse import hub
     from stillhouse.cli import eval_targets
     from stillhouse.cli.eval_report import report
-    from stillhouse.cli.eval_run import beside, run_until_stopped
-    from stillhouse.evals.asking import Wishes
+    from stillhouse.cli.eval_run import beside, earlier_runs, run_until_stopped
+    from stillhouse.evals.asking import Wishes, check_thoughts
     from stillhouse.evals.comparison import compare_all
     from stillhouse.evals.runs import Results, RunPlan
     from stillhouse.evals.systems import InProcess, LoadSettings
@@ -153,9 +153,13 @@ def evaluate(
         timeout_s=timeout,
     )
     _check(targets, task or [], bool(also))
+    for path in (save, html, markdown):
+        check_writable(path)
+    earlier = earlier_runs(also or [])
     budgets = eval_targets.budgets(thinking_budget)
     tasks = eval_targets.tasks(task or []) if targets else []
     wishes = Wishes(seed, samples, max_tokens, temperature, top_p, think, token_budget)
+    check_thoughts(tasks, wishes, budgets)
     plan = RunPlan(
         assignments=eval_targets.assignments(
             tasks, data=data, shots_data=shots_data, limit=limit, seed=seed, note=note
@@ -171,17 +175,27 @@ def evaluate(
     )
     with hub.TerminalProgress() as pulling:
         for target in targets:
-            if isinstance(target, InProcess):
-                hub.resolve(target.reference, progress=pulling)
+            reference = (
+                target.reference if isinstance(target, InProcess) else target.served_reference
+            )
+            if reference is not None:
+                hub.resolve(reference, progress=pulling)
     if folder is None and targets:
         settings = [seed, max_tokens, temperature, top_p, think, context, kv_type.value]
         given = [str(path and path.resolve()) for path in (data, shots_data)]
         folder = eval_targets.default_folder(tasks, targets, [*settings, *given])
-    results = Results()
+    results, failure = Results(), None
     if folder is not None and targets:
-        run_until_stopped(targets, plan, folder, results, allow_code=allow_code)
-    shown = beside(results, also or [])
-    comparisons = compare_all(shown.results, baseline)
+        try:
+            run_until_stopped(targets, plan, folder, results, allow_code=allow_code)
+        except StillhouseError as error:
+            if not results.results:
+                raise
+            failure = error  # what the others said by then is told first
+    shown = beside(results, earlier, folder)
+    is_whole = failure is None and not results.is_stopped
+    has_baseline = baseline in {None, *(result.label for result in shown.results)}
+    comparisons = compare_all(shown.results, baseline) if is_whole or has_baseline else []
     document = whole_document(
         "eval",
         model=models[0] if models and len(targets) == 1 else None,
@@ -193,6 +207,8 @@ def evaluate(
         warnings=shown.warnings,
     )
     report(document, shown, comparisons, save=save, html=html, markdown=markdown, as_json=json)
+    if failure is not None:
+        raise failure
     if results.is_stopped:
         raise typer.Exit(_INTERRUPTED)
     if results.is_incomplete:

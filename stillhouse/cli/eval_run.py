@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from stillhouse.cli.eval_live import LiveEval
@@ -52,13 +53,48 @@ def run_until_stopped(
     run_in_loop(work())
 
 
-def beside(results: Results, folders: Sequence[Path]) -> Results:
-    """The results behind those of earlier runs, whose labels they take where both have one."""
-    labels = {result.label for result in results.results}
-    earlier = [read_runs(folder, but=labels) for folder in folders]
-    every = [*earlier, results]
+def earlier_runs(folders: Sequence[Path]) -> dict[Path, Results]:
+    """Of each folder. Raises UsageError where one holds no run."""
+    return {folder.resolve(): read_runs(folder) for folder in folders}
+
+
+def beside(
+    results: Results, earlier: Mapping[Path, Results], folder: Path | None = None
+) -> Results:
+    """The results behind those of earlier runs. A label that is taken gets a number, `Q4_K_M (2)`,
+    but for those of this run, which stay; in its own `folder` it is this run itself.
+    """
+    taken = {result.label for result in results.results}
+    own = folder and folder.resolve()
+    shown = [_but(run, taken) if path == own else run for path, run in earlier.items()]
+    every = [*(_told_apart(one, taken) for one in shown), results]
     return Results(
         results=[result for one in every for result in one.results],
         samples=[sample for one in every for sample in one.samples],
         warnings=[warning for one in every for warning in one.warnings],
+    )
+
+
+def _but(run: Results, labels: Collection[str]) -> Results:
+    return Results(
+        results=[one for one in run.results if one.label not in labels],
+        samples=[one for one in run.samples if one["label"] not in labels],
+        warnings=run.warnings,
+    )
+
+
+def _told_apart(run: Results, taken: set[str]) -> Results:
+    """The run with labels that are not taken, which they then are."""
+    names: dict[str, str] = {}
+    for label in (result.label for result in run.results):
+        name, number = label, 1
+        while name in taken:
+            number += 1
+            name = f"{label} ({number})"
+        names[label] = name
+        taken.add(name)
+    return Results(
+        results=[replace(one, label=names[one.label]) for one in run.results],
+        samples=[{**one, "label": names.get(one["label"], one["label"])} for one in run.samples],
+        warnings=run.warnings,
     )

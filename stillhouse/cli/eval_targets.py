@@ -13,11 +13,12 @@ from stillhouse.evals.asking import Assignment
 from stillhouse.evals.data import load
 from stillhouse.evals.runs import Target
 from stillhouse.evals.store import file_name
-from stillhouse.evals.systems import InProcess, Served
+from stillhouse.evals.systems import InProcess, Served, names_of
 from stillhouse.evals.task import Task
 from stillhouse.evals.tasks import tasks_named
 from stillhouse.paths import home
 
+_MOST_GROUPS = 5  # that a line names
 _MOST_NAME = 60  # characters of a folder's name
 
 
@@ -31,15 +32,22 @@ def targets(
     api_key: str | None,
     timeout_s: float,
 ) -> list[Target]:
-    """Models first. Raises UsageError for names of served models without servers."""
+    """Models first. Raises UsageError for names of served models without servers, and for a model
+    or server that is named twice."""
     if served and len(served) != len(urls):
         raise UsageError(
             f"{len(served)} models are said to be served, by {len(urls)} servers",
             hint="give --served once for each --url, in the same order",
         )
+    for number, url in enumerate(urls):
+        if url in urls[:number]:
+            raise UsageError(f"--url {url} is given twice", hint="name each server once")
     behind: Sequence[str | None] = served or [None] * len(urls)
     return [
-        *(InProcess(model, context) for model in models),
+        *(
+            InProcess(model, called, context)
+            for model, called in zip(models, names_of(models), strict=True)
+        ),
         *(
             Served(url, name, model, api_key, timeout_s)
             for url, model in zip(urls, behind, strict=True)
@@ -97,14 +105,26 @@ def assignments(
             seed=seed,
             note=note,
         )
+        groups = [*dict.fromkeys(one.group for one in problems if one.group)]
+        if groups and limit is not None:
+            shown = ", ".join(groups[:_MOST_GROUPS]) + (
+                ", ..." if len(groups) > _MOST_GROUPS else ""
+            )
+            note(f"{task.name}: the first {limit:,} questions are of {len(groups)} groups: {shown}")
         made.append(Assignment(task, tuple(problems)))
     return tuple(made)
 
 
 def default_folder(chosen: Sequence[Task], asked: Sequence[Target], settings: Any) -> Path:
     """The same for the same command, which so goes on from where it was; `settings`: JSON."""
-    who = [one.reference if isinstance(one, InProcess) else one.url for one in asked]
+    who = [_place(one.reference) if isinstance(one, InProcess) else one.url for one in asked]
     names = [task.name for task in chosen]
     digest = hashlib.sha256(json.dumps([names, who, settings]).encode()).hexdigest()[:8]
     readable = file_name("-".join([*names, *(Path(one).name for one in who)]))[:_MOST_NAME]
     return home() / "evals" / f"{readable}-{digest}"
+
+
+def _place(reference: str) -> str:
+    """Of a file the same from wherever it is named, and another for another of its name."""
+    path = Path(reference)
+    return str(path.resolve()) if path.exists() else reference

@@ -77,6 +77,18 @@ class TaskSettings:
         }
 
 
+def check_thoughts(tasks: Sequence[Task], wishes: Wishes, budgets: Sequence[int | None]) -> None:
+    """Raises UsageError where a thought is to be opened or limited, and a task has none: its
+    results would be told apart by a budget that nothing was asked with.
+    """
+    plain = [task.name for task in tasks if task.asking != "chat"]
+    if plain and (wishes.think is not None or any(one is not None for one in budgets)):
+        raise UsageError(
+            f"{', '.join(plain)}: asked without a chat, so there is no thought to open or to limit",
+            hint="ask these tasks without --think, --no-think and --thinking-budget",
+        )
+
+
 def need_tokens(assignments: Sequence[Assignment], wishes: Wishes) -> int:
     """Of context, for the longest prompt and the longest answer of every task."""
     return max(one.prompt_tokens + (_most_tokens(one.task, wishes) or 0) for one in assignments)
@@ -103,7 +115,8 @@ def settings_for(
     max_tokens = _most_tokens(task, wishes)
     context = system.context_tokens
     has_room = context is None or assignment.prompt_tokens + max_tokens <= context
-    if has_room or wishes.max_tokens is not None:
+    # A chat's limit is for thoughts as long as they get; a completion's is part of its protocol.
+    if has_room or wishes.max_tokens is not None or task.asking == "completion":
         options["max_tokens"] = max_tokens
     if task.stop:
         options["stop"] = task.stop

@@ -11,7 +11,6 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from fnmatch import fnmatchcase
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -91,29 +90,38 @@ def fetch(data: HubData, note: Callable[[str], None]) -> list[Path]:
 
     from stillhouse.hub.hub_repo import our_error
 
-    note(f"data: {data.repo} on the hub, {data.path} at {data.revision[:12]}")
-    here = try_to_load_from_cache(data.repo, data.path, revision=data.revision, repo_type="dataset")
-    if isinstance(here, str):
-        return [Path(here)]
+    files = " and ".join(data.paths)
+    note(f"data: {data.repo} on the hub, {files} at {data.revision[:12]}")
+    found = [
+        try_to_load_from_cache(data.repo, path, revision=data.revision, repo_type="dataset")
+        for path in data.paths
+    ]
+    here = [Path(path) for path in found if isinstance(path, str)]
+    if len(here) == len(found):
+        return here
     endpoint = constants.ENDPOINT
     try:
         # Unlike a download, and a listing of files, it does not try for half a minute off line.
         info = HfApi(endpoint=endpoint).dataset_info(data.repo, revision=data.revision)
-        listed = sorted(entry.rfilename for entry in info.siblings or ())
+        listed = {entry.rfilename for entry in info.siblings or ()}
+        for path in data.paths:
+            if path not in listed:
+                raise DownloadError(f"{data.repo} has no file {path} at {data.revision}")
         return [
             Path(
                 hf_hub_download(
                     data.repo, path, repo_type="dataset", revision=info.sha, endpoint=endpoint
                 )
             )
-            for path in listed
-            if fnmatchcase(path, data.path)
+            for path in data.paths
         ]
+    except DownloadError:
+        raise
     except Exception as error:
         ours = our_error(error, f"datasets/{data.repo}", endpoint)
         if isinstance(ours, Offline) or isinstance(error, errors.LocalEntryNotFoundError):
             raise Offline(
-                f"{endpoint} can't be reached, and {data.path} of {data.repo} is not here",
+                f"{endpoint} can't be reached, and {files} of {data.repo} is not here",
                 hint="give --data FILE (of examples: --shots-data FILE), or try again on line",
             ) from error
         raise ours from error
@@ -136,10 +144,7 @@ def _shots(task: Task, path: Path | None, note: Callable[[str], None]) -> Iterab
 
 
 def _hub_rows(data: HubData, note: Callable[[str], None]) -> Iterator[Placed]:
-    files = fetch(data, note)
-    if not files:
-        raise DownloadError(f"{data.repo} has no file {data.path} at {data.revision}")
-    for path in files:
+    for path in fetch(data, note):
         yield from read_file(path)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,15 +16,11 @@ from stillhouse.evals.tasks import task_named
 T = TypeVar("T")
 
 
-def read_runs(folder: Path, *, but: Collection[str] = ()) -> Results:
-    """Every run of a folder, but those with a label of `but`. Raises UsageError for a folder that
-    holds none, or something else beside.
-    """
+def read_runs(folder: Path) -> Results:
+    """Every run of a folder. Raises UsageError for one that holds none, or something else."""
     found = Results()
     for store in runs_in(folder):
-        settings = store.settings()
-        if settings.get("label") not in but:
-            found.results.append(_result(folder, store, settings, found))
+        found.results.append(_result(folder, store, store.settings(), found))
     return found
 
 
@@ -49,7 +44,7 @@ def _result(folder: Path, store: RunStore, settings: dict[str, Any], found: Resu
         task = replace(task_named(name), version=asked["version"], prompt=asked["prompt"])
         problems = read_questions(folder, name)[: asked["questions"]]
         is_greedy = asked["options"].get("temperature", 0.0) == 0
-        with store.open(name) as samples:
+        with store.open(name, to_read=True) as samples:
             summary, warning = summary_of(
                 task, problems, samples, asked["samples"], is_greedy=is_greedy
             )

@@ -1,4 +1,4 @@
-"""What is wrong with a run, said while it can still be stopped: no answers, or below chance."""
+"""What is wrong with a run, said while it can be stopped: no answers, none right, below chance."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from stillhouse.evals.sample import Sample, Verdict
 from stillhouse.evals.task import Task
 
 _LEAST_QUESTIONS = 20
+_EVERY = 10  # questions between two looks: each look goes over all of them
 
 _WHY: dict[Verdict, str] = {
     "truncated": "are cut off before an answer: raise --max-tokens",
@@ -26,14 +27,16 @@ class EarlyWarning:
         self._scores: defaultdict[str, list[float]] = defaultdict(list)
         self._verdicts: Counter[Verdict] = Counter()
         self._said: set[str] = set()
+        self._next = _LEAST_QUESTIONS
         for sample in so_far:
             self._count(sample)
 
     def look(self, sample: Sample) -> list[str]:
         """Sentences that are new."""
         self._count(sample)
-        if len(self._scores) < _LEAST_QUESTIONS:
+        if len(self._scores) < self._next:
             return []
+        self._next = len(self._scores) + _EVERY
         found = [(kind, text) for kind, text in self._found() if kind not in self._said]
         self._said |= {kind for kind, _ in found}
         return [f"{self._task.name}: {text}" for _, text in found]
@@ -51,6 +54,8 @@ class EarlyWarning:
                 f"all {total} samples {whys[0] if whys else 'end without an answer'}",
             )
             return
+        if not self._verdicts["right"] and not self._task.chance:
+            yield "none", f"none of {len(self._scores)} questions is right yet: look at a sample"
         if "chance" not in self._said:
             below = chance_warning(list(self._scores.values()), self._task.chance)
             if below is not None:

@@ -50,15 +50,16 @@ def line_of(document: Mapping[str, Any]) -> bytes:
     return json.dumps(document, ensure_ascii=False).encode(errors="replace") + b"\n"
 
 
-def whole_lines(path: Path) -> tuple[list[bytes], bool]:
-    """The lines of a file, none if it is not there; and whether a torn one was cut off its end.
+def whole_lines(path: Path, *, mend: bool = True) -> tuple[list[bytes], bool]:
+    """The lines of a file, none if it is not there; and whether its end is torn, which is cut off
+    where it is to be mended. Who only reads leaves it: somebody may be writing it.
 
     Raises UsageError where it cannot be read or mended.
     """
     try:
         text = path.read_bytes()
         end = text.rfind(b"\n") + 1
-        if end < len(text):
+        if end < len(text) and mend:
             os.truncate(path, end)
     except FileNotFoundError:
         return [], False

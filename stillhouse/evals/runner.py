@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, Unpack
 
-from stillhouse.errors import StillhouseError
+from stillhouse.errors import RequestFailed, StillhouseError
 from stillhouse.evals.asking import Assignment, TaskSettings
 from stillhouse.evals.choosing import choose
 from stillhouse.evals.early_warnings import EarlyWarning
@@ -205,6 +205,8 @@ class TaskRunner:
         try:
             async for item in stream:
                 if isinstance(item, Reply):
+                    if item.finish_reason == "cancelled":  # by the server: no word of the model's
+                        raise RequestFailed("the answer was given up", kind="broken_stream")
                     return item
                 self._listener.piece()
         finally:

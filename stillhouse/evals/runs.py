@@ -15,7 +15,7 @@ from stillhouse.evals.runner import Listener as TaskListener
 from stillhouse.evals.sample import Sample
 from stillhouse.evals.store import RunFolder, TaskStore
 from stillhouse.evals.summary import TaskSummary, summarise
-from stillhouse.evals.systems import InProcess, LoadSettings, Served, System, opened
+from stillhouse.evals.systems import InProcess, LoadSettings, Served, System, opened, reach
 from stillhouse.evals.task import Problem, Task
 
 Target = InProcess | Served
@@ -71,13 +71,19 @@ async def run(
     Raises what a system does when it fails; what was kept by then is asked by nobody again.
     """
     for one in plan.assignments:
-        folder.ask(one.task.name, one.problems)
+        folder.compare(one.task.name, one.problems)
+    for target in targets:
+        await reach(target)
     for target in targets:
         need = need_tokens(plan.assignments, plan.wishes)
         async with opened(target, need, plan.loading, progress) as system:
             for budget in plan.budgets:
                 label = _label(system, budget, {one.label for one in results.results})
                 entry = _Entry(system, budget, label, plan, folder)
+                for one in plan.assignments:
+                    folder.ask(one.task.name, one.problems)
+                for text in entry.notes:
+                    listener.note(text)
                 result = await entry.run(graders, listener, stop, results)
                 if result.tasks or not stop.is_set():
                     results.results.append(result)
@@ -100,6 +106,16 @@ class _Entry:
             settings_for(one, system, plan.wishes, budget) for one in plan.assignments
         ]
         self._store = folder.run(label, self._as_json())
+
+    @property
+    def notes(self) -> list[str]:
+        """What a user has to know of how it is asked."""
+        return [
+            f"{self._label}, {one.task.name}: answers end where the context of"
+            f" {settings.context_tokens:,} tokens does, not after {one.task.max_tokens:,}"
+            for one, settings in zip(self._plan.assignments, self._settings, strict=True)
+            if one.task.asking != "choices" and "max_tokens" not in settings.options
+        ]
 
     async def run(
         self, graders: Graders, listener: Listener, stop: asyncio.Event, results: Results
@@ -240,6 +256,8 @@ def page_samples(
 
 def _label(system: System, budget: int | None, taken: set[str]) -> str:
     name = system.facts.name
+    if name in taken and system.facts.url is not None:
+        name = f"{name} at {system.facts.url}"
     if budget is not None:
         name = f"{name}, {budget:,} tokens of thought"
     if name in taken:

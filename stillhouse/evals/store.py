@@ -68,11 +68,18 @@ class RunFolder:
             raise UsageError(f"{path}: {error.strerror or error}") from error
 
     def ask(self, task: str, problems: Sequence[Problem]) -> None:
-        """Notes what is asked. Raises UsageError where something else was asked here before; more
+        """Notes what is asked, beside what was asked before. Raises as `compare` does."""
+        if self.compare(task, problems) < len(problems):
+            path = self._questions(task)
+            path.parent.mkdir(exist_ok=True)
+            write_whole(path, map(_line, problems))
+
+    def compare(self, task: str, problems: Sequence[Problem]) -> int:
+        """How many were asked before. Raises UsageError where something else was asked here; more
         than before may be.
         """
-        path = self.path / "questions" / f"{file_name(task)}.jsonl"
-        lines = [line_of(_as_json(problem)) for problem in problems]
+        path = self._questions(task)
+        lines = map(_line, problems)
         before, _ = whole_lines(path)
         for number, (old, new) in enumerate(zip(before, lines, strict=False), 1):
             if old + b"\n" != new:
@@ -81,14 +88,12 @@ class RunFolder:
                     f" or worded otherwise, in {self.path}",
                     hint=_ANOTHER,
                 )
-        if len(before) > len(lines):
+        if len(before) > len(problems):
             raise UsageError(
-                f"{self.path} has {len(before)} questions of {task}, and {len(lines)} are asked",
+                f"{self.path} has {len(before)} questions of {task}, and {len(problems)} are asked",
                 hint=f"give --limit {len(before)} or more, or another --folder",
             )
-        if len(before) < len(lines):
-            path.parent.mkdir(exist_ok=True)
-            write_whole(path, lines)
+        return len(before)
 
     def run(self, label: str, settings: Mapping[str, Any]) -> RunStore:
         """The part of the folder for a model and its settings. Raises UsageError, which names what
@@ -100,6 +105,9 @@ class RunFolder:
 
     def close(self) -> None:
         self._held.close()
+
+    def _questions(self, task: str) -> Path:
+        return self.path / "questions" / f"{file_name(task)}.jsonl"
 
     def __enter__(self) -> Self:
         return self
@@ -147,26 +155,28 @@ class RunStore:
     def settings(self) -> dict[str, Any]:
         return read_settings(self.path / _SETTINGS)
 
-    def open(self, task: str) -> TaskStore:
-        """The samples of a task so far, to add to."""
-        return TaskStore(self.path, task, self._note)
+    def open(self, task: str, *, to_read: bool = False) -> TaskStore:
+        """The samples of a task so far, to add to; or `to_read` alone, as they are now."""
+        return TaskStore(self.path, task, self._note, mend=not to_read)
 
 
 class TaskStore:
     """The samples of a task, in memory and on disk. A context manager."""
 
-    def __init__(self, folder: Path, task: str, note: Callable[[str], None]) -> None:
-        """Reads what is there. A last line that a kill has torn is dropped with a note. Raises
-        UsageError for a file of something else.
+    def __init__(
+        self, folder: Path, task: str, note: Callable[[str], None], *, mend: bool = True
+    ) -> None:
+        """Reads what is there. A last line that a kill has torn is dropped with a note, from the
+        file too if that is to be mended. Raises UsageError for a file of something else.
         """
         self._path = folder / f"{file_name(task)}.jsonl"
         self._samples: dict[tuple[str, int], Sample] = {}
         times_path = folder / f"{file_name(task)}.times.jsonl"
-        for sample in _read(_SAMPLES, self._path, note):
+        for sample in _read(_SAMPLES, self._path, note, mend=mend):
             if sample.task != task:
                 raise UsageError(f"{self._path} holds a sample of {sample.task[:100]}")
             self._samples.setdefault((sample.problem, sample.number), sample)
-        self._times: list[Done] = list(_read(_TIMES, times_path, note))
+        self._times: list[Done] = list(_read(_TIMES, times_path, note, mend=mend))
         self.session = 1 + max((done.session for done in self._times), default=-1)
         self._lines, self._time_lines = LineFile(self._path), LineFile(times_path)
 
@@ -246,7 +256,7 @@ def _is_task(settings: object) -> bool:
 def read_questions(folder: Path, task: str) -> list[Problem]:
     """What was asked in a run's folder. Raises UsageError where it cannot be read."""
     path = folder / "questions" / f"{file_name(task)}.jsonl"
-    return list(_read(_PROBLEMS, path, lambda _: None))
+    return list(_read(_PROBLEMS, path, lambda _: None, mend=False))
 
 
 def runs_in(folder: Path) -> list[RunStore]:
@@ -262,17 +272,19 @@ def file_name(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._]+", "-", name).strip("-.") or "-"
 
 
-def _read(reader: TypeAdapter[Any], path: Path, note: Callable[[str], None]) -> Iterator[Any]:
-    lines, was_torn = whole_lines(path)
-    if was_torn:
+def _read(
+    reader: TypeAdapter[Any], path: Path, note: Callable[[str], None], *, mend: bool
+) -> Iterator[Any]:
+    lines, is_torn = whole_lines(path, mend=mend)
+    if is_torn:
         note(f"{path}: its last line was torn, and is dropped")
     for number, line in enumerate(lines, 1):
         yield parse_line(reader, line, path, number)
 
 
-def _as_json(problem: Problem) -> dict[str, Any]:
+def _line(problem: Problem) -> bytes:
     """Without `extra`: what graders need may be large, and is no part of what is asked."""
-    return asdict(replace(problem, extra=None))
+    return line_of(asdict(replace(problem, extra=None)))
 
 
 def _without(settings: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:

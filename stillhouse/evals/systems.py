@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from stillhouse import __version__, hub
 from stillhouse.catalog import Sampling, sampling_for
 from stillhouse.checkpoints import Checkpoint, open_checkpoint
 from stillhouse.client import Client
+from stillhouse.errors import UsageError
 from stillhouse.hub.quantizations import quantization_of
 from stillhouse.llm import LLM
 from stillhouse.models.config import ModelConfig
@@ -35,6 +36,7 @@ class SystemFacts:
     url: str | None  # None: in process
     file_bytes: int | None
     bits_per_weight: float | None  # of all tensors
+    weights: str | None  # `Checkpoint.fingerprint`: a run goes on with the same ones only
 
     @property
     def name(self) -> str:
@@ -76,9 +78,11 @@ class LoadSettings:
 
 @dataclass(frozen=True, slots=True)
 class InProcess:
-    """A model that is on this machine. `context_tokens` None: as much as the tasks need."""
+    """A model that is on this machine. `context_tokens` None: as much as the tasks need.
+    `name` is what it is called in tables: see `names_of`."""
 
     reference: str
+    name: str
     context_tokens: int | None = None
 
 
@@ -91,6 +95,16 @@ class Served:
     served_reference: str | None
     api_key: str | None
     timeout_s: float
+
+
+async def reach(target: InProcess | Served) -> None:
+    """Raises Offline or UsageError for a server that can't be asked, before others are asked for
+    hours."""
+    if isinstance(target, Served):
+        async with Client(
+            target.url, model=target.model, api_key=target.api_key, timeout_s=target.timeout_s
+        ) as client:
+            await client.describe()
 
 
 @asynccontextmanager
@@ -113,12 +127,13 @@ async def opened(
     ) as client:
         known = await client.describe()
         quantization = quantization_of(Path(known.model).name.removesuffix(".gguf"))
-        file_bytes, bits = None, None
+        file_bytes, bits, weights = None, None, None
         if target.served_reference is not None:
             path = hub.resolve(target.served_reference)
             with open_checkpoint(path) as checkpoint:
                 quantization = _quantization(path) or quantization
                 file_bytes, bits = checkpoint.file_bytes, _bits_per_weight(checkpoint)
+                weights = checkpoint.fingerprint()
         facts = SystemFacts(
             model=Path(known.model).name,
             quantization=quantization,
@@ -127,6 +142,7 @@ async def opened(
             url=target.url,
             file_bytes=file_bytes,
             bits_per_weight=bits,
+            weights=weights,
         )
         sampling = sampling_for(target.served_reference or known.model)
         yield System(facts, client, sampling, known.context_tokens)
@@ -146,6 +162,7 @@ def _in_process(
     with open_checkpoint(path) as checkpoint:
         most_tokens = ModelConfig.from_metadata(checkpoint.metadata).context_length
         bits, file_bytes = _bits_per_weight(checkpoint), checkpoint.file_bytes
+        weights = checkpoint.fingerprint()
     context_tokens = target.context_tokens or min(need_tokens, most_tokens)
     kv_tokens = loading.concurrency * min(context_tokens, _KV_TOKENS)
     with LLM(
@@ -160,15 +177,42 @@ def _in_process(
         progress=progress,
     ) as llm:
         facts = SystemFacts(
-            model=path.stem if Path(target.reference).exists() else target.reference,
+            model=target.name,
             quantization=_quantization(path) or llm.facts.quantization,
             engine="stillhouse",
             version=__version__,
             url=None,
             file_bytes=file_bytes,
             bits_per_weight=bits,
+            weights=weights,
         )
         yield System(facts, llm, llm.sampling, llm.context_tokens)
+
+
+def names_of(references: Sequence[str]) -> list[str]:
+    """What tells models apart in a table: of a path its last name, and the folders before it that
+    it takes; of others the reference. Raises UsageError for a model that is named twice.
+    """
+    parts = [_parts(reference) for reference in references]
+    for number, own in enumerate(parts):
+        if own in parts[:number]:
+            raise UsageError(f"'{references[number]}' is named twice", hint="name each model once")
+    taken = [1] * len(parts)
+    while True:
+        names = ["/".join(own[-most:]) for own, most in zip(parts, taken, strict=True)]
+        if len(set(names)) == len(names):
+            return names
+        for place, name in enumerate(names):
+            taken[place] += names.count(name) > 1
+
+
+def _parts(reference: str) -> tuple[str, ...]:
+    """Of a path without '.gguf'; a folder's name may well end in '1.5B', and keeps that."""
+    path = Path(reference)
+    if not path.exists():
+        return (reference,)
+    own = path.resolve()
+    return (*own.parts[:-1], own.name.removesuffix(".gguf"))
 
 
 def _quantization(path: Path) -> str | None:

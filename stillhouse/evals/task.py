@@ -33,11 +33,16 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class HubData:
-    """A split of a data set on the hub; `path` may hold `*`. Files: JSON lines, CSV or Parquet."""
+    """A split of a data set on the hub, of one file or of several, in their order: JSON lines, CSV
+    or Parquet."""
 
     repo: str
-    path: str
+    path: str | tuple[str, ...]
     revision: str = "main"
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        return (self.path,) if isinstance(self.path, str) else self.path
 
 
 @dataclass(frozen=True, slots=True)

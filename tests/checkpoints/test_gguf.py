@@ -125,6 +125,17 @@ def test_released_pages_come_back_from_the_file(small: Path) -> None:
             np.testing.assert_array_equal(weights.decode(), before)
 
 
+def test_other_weights_of_the_same_size_have_another_fingerprint(tmp_path: Path) -> None:
+    weights = np.random.default_rng(0).standard_normal((256, 4096)).astype(np.float32)
+    trained = weights + np.float32(1e-3)
+    prints = []
+    for name, values in (("a", weights), ("b", weights), ("c", trained)):
+        with open_gguf(write_gguf(tmp_path / f"{name}.gguf", {}, {"w": values})) as checkpoint:
+            prints.append(checkpoint.fingerprint())
+    assert prints[0] == prints[1] != prints[2]
+    assert len(prints[0]) == 16
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_releasing_a_tensor_takes_it_out_of_resident_memory(tmp_path: Path) -> None:
     values = np.ones((1024, 16_384), np.float32)  # 64 MiB

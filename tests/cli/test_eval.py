@@ -164,6 +164,59 @@ def test_an_earlier_run_is_shown_beside_or_alone(
     assert "vllm stub: pass@1:2 0.0 %" in capsys.readouterr().out
 
 
+def test_earlier_runs_of_one_label_are_numbered(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, data: Path
+) -> None:
+    first, second = str(tmp_path / "first"), str(tmp_path / "second")
+    with StubServer(WRONG) as stub:
+        assert still(monkeypatch, *words(stub, data, "--folder", first)) == 0
+    capsys.readouterr()
+    with StubServer(RIGHT) as stub:
+        again = words(stub, data, "--folder", second, "--with", first, "--json")
+        assert still(monkeypatch, *again) == 0
+        document = json.loads(capsys.readouterr().out)
+        labels = [one["label"] for one in document["results"]]
+        assert labels == ["vllm stub (2)", "vllm stub"]
+        assert document["comparisons"][0]["difference"] == 1.0
+        own = words(stub, data, "--folder", second, "--with", second, "--json")
+        assert still(monkeypatch, *own) == 0  # beside itself it is there once
+        assert len(json.loads(capsys.readouterr().out)["results"]) == 1
+
+
+def test_what_is_whole_is_reported_though_another_model_fails(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, data: Path
+) -> None:
+    refused = Script(status=400, body=b'{"error": {"message": "no such seed", "param": "seed"}}')
+    saved = tmp_path / "eval.json"
+    with StubServer(RIGHT) as stub, StubServer(refused, engine="llama.cpp") as other:
+        more = ("--url", other.url, "--save", str(saved), "--baseline", "llama.cpp stub")
+        assert still(monkeypatch, *words(stub, data, *more)) == 2
+    printed = capsys.readouterr()
+    assert "vllm stub: pass@1:2 100.0 %" in printed.out
+    assert "no such seed" in printed.err
+    assert [one["label"] for one in json.loads(saved.read_text())["results"]] == ["vllm stub"]
+
+
+def test_a_server_that_is_not_there_is_found_before_another_is_asked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], data: Path
+) -> None:
+    with StubServer(RIGHT) as stub:
+        assert still(monkeypatch, *words(stub, data, "--url", "http://127.0.0.1:9")) == 2
+        assert not stub.asked
+    assert "cannot be reached" in capsys.readouterr().err
+
+
+def test_a_refused_command_leaves_the_folder_as_it_was(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, data: Path
+) -> None:
+    folder = ("--folder", str(tmp_path / "run"))
+    with StubServer(RIGHT) as stub:
+        assert still(monkeypatch, *words(stub, data, *folder, "--limit", "2")) == 0
+        assert still(monkeypatch, *words(stub, data, *folder, "--temperature", "0.1")) == 2
+        assert still(monkeypatch, *words(stub, data, *folder, "--limit", "2")) == 0
+        assert len(stub.asked) == 4
+
+
 @pytest.mark.parametrize(
     ("more", "complaint"),
     [
@@ -175,6 +228,12 @@ def test_an_earlier_run_is_shown_beside_or_alone(
         (("m", "--task", "gsm8k", "--thinking-budget", "9,9"), "'9,9' is no list"),
         (("m", "--task", "gsm8k", "--served", "n"), "1 models are said to be served"),
         (("--with", "."), "holds no run of 'still eval'"),
+        (("m", "--task", "gsm8k", "--html", "no/such/eval.html"), "it has no folder no/such"),
+        (("m", "--task", "gsm8k", "--save", "."), "it is a folder"),
+        (("m", "m", "--task", "gsm8k"), "'m' is named twice"),
+        (("--url", "http://a", "--url", "http://a", "--task", "gsm8k"), "is given twice"),
+        (("m", "--task", "openllm_mmlu", "--think"), "no thought to open or to limit"),
+        (("m", "--task", "openllm", "--thinking-budget", "64"), "no thought to open or to limit"),
         (("no-such-model", "--task", "gsm8k", "--data", "legs.jsonl"), "no-such-model"),
         (
             ("--url", "http://127.0.0.1:9", "--task", "gsm8k", "--data", "legs.jsonl"),

@@ -17,7 +17,7 @@ from tests.evals.runs import assignment, toy
 from tests.evals.test_store import sample
 
 ADVICE = Sampling("family", 0.6, 0.95, 40, 0.05, "a card")
-FACTS = SystemFacts("m-Q4_K_M", "Q4_K_M", "llama.cpp", "b1", "http://x", None, None)
+FACTS = SystemFacts("m-Q4_K_M", "Q4_K_M", "llama.cpp", "b1", "http://x", None, None, None)
 
 
 def system(context: int | None = 4096, **facts: Any) -> System:
@@ -105,6 +105,12 @@ def test_what_is_wrong_with_a_run_is_said_early_and_once(verdict: Verdict, told:
     assert len(said) == 1
     assert said[0].startswith("toy: ")
     assert told.partition(" after")[0] in said[0]
+
+
+def test_where_nothing_is_guessed_it_is_said_that_nothing_is_right() -> None:
+    warning = EarlyWarning(toy())
+    said = [text for one in graded("wrong", 60) for text in warning.look(one)]
+    assert said == ["toy: none of 20 questions is right yet: look at a sample"]
 
 
 def test_nothing_is_said_of_a_run_that_goes_well() -> None:

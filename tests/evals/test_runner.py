@@ -130,6 +130,7 @@ GOOD = Script(usage={"prompt_tokens": 9, "completion_tokens": 2})
         Script(status=429, body=b"busy"),
         Script(fault="reset"),
         Script(fault="end", fault_after=1),
+        Script(finish_reason="abort"),  # vLLM's, of a request that it gave up
     ],
 )
 def test_a_failure_that_may_pass_is_asked_again(failure: Script, tmp_path: Path) -> None:

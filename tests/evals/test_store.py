@@ -86,6 +86,19 @@ def test_a_torn_last_line_is_dropped_with_a_note(tmp_path: Path) -> None:
     ] * 2
 
 
+def test_who_only_reads_leaves_a_torn_line_to_its_writer(tmp_path: Path) -> None:
+    with RunFolder(tmp_path) as folder:
+        run = folder.run("m", SETTINGS)
+        with run.open("toy") as store:
+            store.add(sample(), done())
+    path = tmp_path / "m" / "toy.jsonl"
+    torn = path.read_bytes() + b'{"task": "to'
+    path.write_bytes(torn)
+    with run.open("toy", to_read=True) as store:
+        assert len(store.samples) == 1
+    assert path.read_bytes() == torn
+
+
 def test_a_damaged_line_is_refused_with_its_place(tmp_path: Path) -> None:
     with RunFolder(tmp_path) as folder:
         run = folder.run("m", SETTINGS)
@@ -166,6 +179,15 @@ def test_other_questions_are_refused_and_more_of_them_taken(tmp_path: Path) -> N
             folder.ask("toy", worded)
         found = read_questions(tmp_path, "toy")
     assert found == [replace(problem, extra=None) for problem in PROBLEMS]
+
+
+def test_comparing_questions_writes_nothing(tmp_path: Path) -> None:
+    with RunFolder(tmp_path) as folder:
+        assert folder.compare("toy", PROBLEMS) == 0
+        assert not (tmp_path / "questions").exists()
+        folder.ask("toy", PROBLEMS[:2])
+        assert folder.compare("toy", PROBLEMS) == 2
+        assert len(read_questions(tmp_path, "toy")) == 2
 
 
 def test_a_folder_is_for_one_process(tmp_path: Path) -> None:

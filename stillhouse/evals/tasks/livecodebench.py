@@ -115,7 +115,7 @@ LIVECODEBENCH = Task(
     grader="code",
     data=HubData(
         "livecodebench/code_generation_lite",
-        "test[45].jsonl",
+        ("test4.jsonl", "test5.jsonl"),
         "0fe84c3912ea0c4d4a78037083943e8f0c4dd505",
     ),
     samples=4,  # open-r1 asks 16 times, DeepSeek 64

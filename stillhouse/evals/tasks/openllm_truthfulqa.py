@@ -22,6 +22,7 @@ _OPENING = (
     "Q: Where were the 1992 Olympics held?\n"
     "A: The 1992 Olympics were held in Barcelona, Spain.\n\n"
 )
+_MARKS = {"0": 0, "1": 1, "False": 0, "True": 1, "false": 0, "true": 1}
 QUESTION = _OPENING + "Q: {question}\nA:"
 
 
@@ -35,7 +36,10 @@ def _problem(row: Row, number: int) -> Problem:
     if not isinstance(targets, Mapping):
         raise WrongFields(row, "'mc2_targets' has to hold the lists 'choices' and 'labels'")
     choices = text_list(row, "mc2_targets.choices", targets.get("choices"))
-    labels = [int(label) for label in text_list(row, "mc2_targets.labels", targets.get("labels"))]
+    marks = text_list(row, "mc2_targets.labels", targets.get("labels"))
+    if not set(marks) <= _MARKS.keys():
+        raise WrongFields(row, f"'mc2_targets.labels' are {', '.join(marks)}, and should be 0 or 1")
+    labels = [_MARKS[mark] for mark in marks]
     if len(labels) != len(choices) or 1 not in labels:
         raise WrongFields(
             row,
