@@ -137,6 +137,8 @@ async def _talk(process: Process, given: bytes, most_bytes: int) -> bytes | None
 
 async def _feed(process: Process, given: bytes) -> None:
     assert process.stdin is not None
+    if process.stdin.is_closing():  # where uvloop raises a RuntimeError
+        return
     with suppress(BrokenPipeError, ConnectionResetError):
         process.stdin.write(given)
         await process.stdin.drain()

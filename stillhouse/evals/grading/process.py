@@ -110,6 +110,8 @@ class GradingProcess:
         assert process is not None
         assert process.stdin is not None
         assert process.stdout is not None
+        if process.stdin.is_closing():  # where uvloop raises a RuntimeError
+            raise EOFError
         order_id = next(self._ids)
         process.stdin.write(json.dumps({**order, "id": order_id}).encode() + b"\n")
         await process.stdin.drain()

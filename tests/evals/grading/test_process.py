@@ -68,8 +68,11 @@ def test_a_worker_has_a_session_and_an_environment_of_its_own(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="sends a signal")
-@pytest.mark.parametrize("waits_s", [0.0, 0.5])
-def test_an_answer_whose_worker_was_killed_is_asked_again(starts: Path, waits_s: float) -> None:
+@pytest.mark.parametrize("waits_s", [0.0, 0.001, 0.5])
+@pytest.mark.parametrize("loops", ["asyncio", "uvloop"])  # the second is what `still eval` runs in
+def test_an_answer_whose_worker_was_killed_is_asked_again(
+    starts: Path, loops: str, waits_s: float
+) -> None:
     async def ask() -> dict[str, Any]:
         asked = GradingProcess(cpu_s=5.0, memory_bytes=1 << 30)
         await asked.ask(_ORDER)
@@ -79,7 +82,8 @@ def test_an_answer_whose_worker_was_killed_is_asked_again(starts: Path, waits_s:
         await asked.close()
         return reply
 
-    assert asyncio.run(ask())["right"] is True
+    with asyncio.Runner(loop_factory=pytest.importorskip(loops).new_event_loop) as runner:
+        assert runner.run(ask())["right"] is True
     assert starts.read_text() == "xx"
 
 
