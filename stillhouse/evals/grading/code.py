@@ -9,22 +9,31 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import signal
 import tempfile
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
-from pathlib import Path
 from typing import Any
 
-from stillhouse.evals.grading.process import command, end
+from stillhouse.evals.grading.process import command, end, environment
+from stillhouse.evals.grading.sandbox import HEAD_BYTES
 
 _FENCE = re.compile(r"^[ \t]*```[ \t]*(\w*)[^\n]*\n(.*?)^[ \t]*```", re.DOTALL | re.MULTILINE)
 _PYTHON = ("python", "python3", "py")
 _MOST_DECIMAL = 1000  # characters of a number in a program's output
+_MOST_MEMORY_BYTES = 4 << 30  # LiveCodeBench's
+
+
+def _memory_bytes() -> int:
+    """As much as the machine has, at most."""
+    if not hasattr(os, "sysconf"):
+        return _MOST_MEMORY_BYTES
+    return min(_MOST_MEMORY_BYTES, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +46,7 @@ class ProgramLimits:
     cpu_s: int = 6
     test_s: float = 20.0
     answer_s: float = 300.0
-    memory_bytes: int = 1 << 30
+    memory_bytes: int = field(default_factory=_memory_bytes)
     output_bytes: int = 4 << 20
 
 
@@ -57,16 +66,18 @@ async def passes(
     function = extra.get("function")
     loop = asyncio.get_running_loop()
     ends_at = loop.time() + limits.answer_s
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder, "program.py").write_text(program, "utf-8", "surrogatepass")
+    # Stays empty: all that is left behind in it by a run that is killed is the folder itself.
+    with tempfile.TemporaryDirectory(prefix="stillhouse-") as folder:
         for number, test in enumerate(tests, 1):
+            call, given = None, test["input"]
             if function is not None:
-                arguments = [json.loads(line) for line in test["input"].split("\n") if line.strip()]
-                call = json.dumps({"function": function, "arguments": arguments})
-                Path(folder, "call.json").write_text(call)
+                arguments = [json.loads(line) for line in given.split("\n") if line.strip()]
+                call, given = {"function": function, "arguments": arguments}, ""
+            order = json.dumps({"program": program, "call": call}).encode()
+            head = len(order).to_bytes(HEAD_BYTES) + order
+            fed = head + given.encode("utf-8", "surrogatepass")
             left_s = min(limits.test_s, ends_at - loop.time())
-            given = "" if function is not None else test["input"]
-            printed, fault = await _run(folder, given, left_s, limits)
+            printed, fault = await _run(folder, fed, left_s, limits)
             same = _same_value if function is not None else _same_lines
             if fault is None and not same(printed, test["output"]):
                 fault = "another result"
@@ -76,23 +87,23 @@ async def passes(
 
 
 async def _run(
-    folder: str, given: str, time_limit_s: float, limits: ProgramLimits
+    folder: str, fed: bytes, time_limit_s: float, limits: ProgramLimits
 ) -> tuple[str, str | None]:
-    """What it printed, and what went wrong."""
+    """What it printed, and what went wrong. `fed` is all of its stdin."""
     if time_limit_s <= 0:
         return "", "no time was left"
-    arguments = f"{limits.memory_bytes}, {limits.cpu_s}"
+    arguments = f"{limits.memory_bytes}, {limits.cpu_s}, {os.getpid()}"
     process = await asyncio.create_subprocess_exec(
         *command("sandbox", arguments),
         stdin=PIPE,
         stdout=PIPE,
         stderr=DEVNULL,
         cwd=folder,
-        env={"PYTHONHASHSEED": "0"},
+        env=environment(),
         start_new_session=True,
     )
     try:
-        talk = _talk(process, given.encode("utf-8", "surrogatepass"), limits.output_bytes)
+        talk = _talk(process, fed, limits.output_bytes)
         printed = await asyncio.wait_for(talk, time_limit_s)
     except TimeoutError:
         return "", "it ran out of time"
@@ -126,6 +137,8 @@ async def _talk(process: Process, given: bytes, most_bytes: int) -> bytes | None
 
 async def _feed(process: Process, given: bytes) -> None:
     assert process.stdin is not None
+    if process.stdin.is_closing():  # where uvloop raises a RuntimeError
+        return
     with suppress(BrokenPipeError, ConnectionResetError):
         process.stdin.write(given)
         await process.stdin.drain()

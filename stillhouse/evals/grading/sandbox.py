@@ -1,8 +1,9 @@
 """One run of a program that a model wrote, in a process of its own: shut in, then run.
 
-The folder at hand holds `program.py`, and `call.json` where a function is called instead:
-{"function", "arguments"}. Its result goes to stdout as JSON; what the program prints then goes
-nowhere. Expected outputs are never here. See `confinement` for what the program cannot do.
+What comes first on stdin is for this module: {"program", "call"} as JSON, its length in 8 bytes
+before it; the rest is the program's. Where there is a call, {"function", "arguments"}, its result
+goes to stdout as JSON, and what the program prints goes nowhere. Expected outputs are never here.
+See `confinement` for what the program cannot do.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +25,14 @@ _STAR_MODULES = (
     "typing",
 )
 _RECURSION_LIMIT = 50_000
+HEAD_BYTES = 8
 
 
-def main(memory_bytes: int, cpu_s: int) -> None:
-    """Ends as the program ends; with 1 if it fails."""
-    source = Path("program.py").read_text("utf-8", "surrogatepass")
-    call_file = Path("call.json")
-    call = json.loads(call_file.read_text("utf-8")) if call_file.exists() else None
+def main(memory_bytes: int, cpu_s: int, parent: int) -> None:
+    """Ends with the process `parent`; with 1 if the program fails, not by how it calls `exit`."""
+    confinement.end_with(parent)
+    order = json.loads(_exactly(int.from_bytes(_exactly(HEAD_BYTES))))
+    call = order["call"]
     del sys.path[0]
     names = _names()
     results = sys.stdout
@@ -39,13 +42,31 @@ def main(memory_bytes: int, cpu_s: int) -> None:
     sys.setrecursionlimit(_RECURSION_LIMIT)
     # Not sys.path: an editable installation has its checkout there, tests and data included.
     readable = {sys.prefix, sys.base_prefix, "/usr", "/lib", "/lib64"}
+    with suppress(OSError):  # where memory is short, this ends before the run that asks does
+        Path("/proc/self/oom_score_adj").write_text("1000")
     confinement.limit(memory_bytes=memory_bytes, cpu_s=cpu_s)
     confinement.shut_in(sorted(readable))
-    exec(compile(source, "program.py", "exec"), names)
-    if call is not None:
+    # Not with this module's __future__, under which no annotation would be evaluated.
+    code = compile(order["program"], "program.py", "exec", dont_inherit=True)
+    if call is None:
+        with suppress(SystemExit):  # as LiveCodeBench's runner does
+            exec(code, names)
+    else:
+        exec(code, names)
         result = _function(names, call["function"])(*call["arguments"])
-        results.write(json.dumps(result))
+        results.write(json.dumps(result, default=_plain))
         results.flush()
+
+
+def _exactly(num_bytes: int) -> bytes:
+    """Of stdin. Nothing more is taken from there: the rest is the program's."""
+    taken = bytearray()
+    while len(taken) < num_bytes:
+        piece = os.read(0, num_bytes - len(taken))
+        if not piece:
+            raise EOFError
+        taken += piece
+    return bytes(taken)
 
 
 def _names() -> dict[str, Any]:
@@ -54,6 +75,13 @@ def _names() -> dict[str, Any]:
         exec(f"from {module} import *\nimport {module}", names)
     names["__name__"] = "__main__"
     return names
+
+
+def _plain(value: Any) -> Any:
+    """A scalar of numpy's as Python's own, which it is equal to."""
+    if getattr(value, "shape", None) == ():
+        return value.item()
+    raise TypeError(f"{type(value).__name__} is no result")
 
 
 def _function(names: dict[str, Any], name: str) -> Callable[..., Any]:

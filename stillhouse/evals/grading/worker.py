@@ -29,8 +29,9 @@ _MOST_EXTRACTED = 2000  # characters that go back, so that a reply fits in a pip
 _PATIENCE = 10.0
 
 
-def main(memory_bytes: int, cpu_s: float) -> None:
-    """Until stdin ends. What libraries print goes to stderr."""
+def main(memory_bytes: int, cpu_s: float, parent: int) -> None:
+    """Until stdin ends, or the process `parent`. What libraries print goes to stderr."""
+    confinement.end_with(parent)
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     for line in sys.stdin:
@@ -65,12 +66,15 @@ def _grade_apart(order: dict[str, Any], memory_bytes: int, cpu_s: float) -> dict
         with suppress(Exception):  # it comes again below, and is told
             procedural.made(order["extra"])  # once for all answers to it
     reading, writing = os.pipe()
+    worker = os.getpid()
     child = os.fork()
     if child == 0:
         try:
+            confinement.end_with(worker)
+            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # the orders to come are not its own
             os.closerange(3, writing)
             signal.setitimer(signal.ITIMER_PROF, cpu_s)  # its signal ends the process
-            signal.alarm(int(cpu_s * _PATIENCE) + 1)  # if the parent is gone
+            signal.alarm(int(cpu_s * _PATIENCE) + 1)  # if the worker is gone
             confinement.limit(memory_bytes=memory_bytes)
             confinement.shut_in()
             os.write(writing, json.dumps(_grade(order)).encode())

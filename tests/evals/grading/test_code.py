@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from stillhouse.evals.task import Problem
 from tests.evals.grading.conftest import GradeOne
 
 _SUM = {"tests": [{"input": "1\n2\n", "output": "3\n"}, {"input": "5\n-5\n", "output": "0\n"}]}
+_GIVEN = {"PYTHONHASHSEED", "OPENBLAS_NUM_THREADS", "LC_CTYPE"}  # of the environment
 _CALL = {"function": "add", "tests": [{"input": "1\n[2]", "output": "[1, 2]"}]}
 
 protected = pytest.mark.skipif(bool(missing_protection()), reason="the system has no sandbox")
@@ -57,7 +60,10 @@ def test_the_last_closed_python_block_is_the_program(answer: str, program: str |
         ("def main():\n    a, b = open('/dev/stdin')\n    print(int(a) + int(b))\nmain()", "right"),
         ("print(3)", "wrong"),
         ("print(int(input()) + int(input())); print()\nprint('end')", "wrong"),
-        ("print(int(input()) + int(input())); raise SystemExit(1)", "wrong"),
+        ("print(int(input()) + int(input())); raise SystemExit(1)", "right"),
+        ("print(int(input()) + int(input())); exit('done')", "right"),
+        ("print(int(input()) + int(input())); 1 / 0", "wrong"),
+        ("import os\nprint(int(input()) + int(input()), flush=True); os._exit(1)", "wrong"),
         ("print(", "wrong"),
         ("", "wrong"),
     ],
@@ -86,6 +92,37 @@ def test_a_function_is_right_if_it_returns_what_each_test_expects(
     grade: GradeOne, program: str, verdict: str
 ) -> None:
     assert run(grade, program, _CALL)[0] == verdict
+
+
+def test_a_scalar_of_numpys_is_the_number_that_it_equals() -> None:
+    program = (
+        "import numpy as np\ndef add(a, b):\n"
+        "    return [np.int64(a + b), np.float32(0.5), np.bool_(a < b)]"
+    )
+    extra = {"function": "add", "tests": [{"input": "1\n2", "output": "[3, 0.5, true]"}]}
+    limits = code.ProgramLimits(test_s=60.0)
+    assert asyncio.run(code.passes(program, extra, limits)) == (True, None)
+
+
+def test_a_program_may_have_as_much_memory_as_livecodebench_gives_if_the_machine_has_it() -> None:
+    whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    assert code.ProgramLimits().memory_bytes == min(4 << 30, whole)
+
+
+def test_a_program_is_compiled_as_if_it_stood_alone(grade: GradeOne) -> None:
+    program = "def f(a: int): pass\nprint(f.__annotations__['a'] is int)"
+    assert run(grade, program, {"tests": [{"input": "", "output": "True"}]})[0] == "right"
+
+
+def test_the_hashes_of_a_program_are_the_same_each_time(grade: GradeOne) -> None:
+    show = "print(hash('a text'), [*{'a', 'b', 'c', 'd'}])"
+    shown = subprocess.run(
+        [sys.executable, "-c", show],
+        env={**os.environ, "PYTHONHASHSEED": "0"},
+        capture_output=True,
+        text=True,
+    )
+    assert run(grade, show, {"tests": [{"input": "", "output": shown.stdout}]})[0] == "right"
 
 
 def test_the_test_that_failed_is_told(grade: GradeOne) -> None:
@@ -159,7 +196,7 @@ def test_a_program_can_harm_and_learn_nothing(grade: GradeOne, tmp_path: Path) -
         "signal all": "os.kill(-1, 0)",
         "limits": f"resource.prlimit({os.getpid()}, resource.RLIMIT_CPU)",
         "more memory": "resource.setrlimit(resource.RLIMIT_AS, (1 << 40, 1 << 40))",
-        "environment": "1 / len({*os.environ} - {'PYTHONHASHSEED', 'LC_CTYPE'})",
+        "environment": f"1 / len({{*os.environ}} - {_GIVEN})",
     }
     program = "import os, resource, socket, subprocess\n" + "".join(
         f"try:\n    {deed}\n    print({name!r})\nexcept Exception: pass\n"
