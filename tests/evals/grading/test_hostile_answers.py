@@ -91,13 +91,22 @@ _RUNS = (
 @pytest.mark.parametrize("head", ["", "The answer is ", "\\boxed{"])
 @pytest.mark.parametrize("run", _RUNS)
 def test_a_run_of_anything_takes_time_in_proportion(run: str, head: str) -> None:
-    # A quadratic pattern needs minutes for this; the graders take a third of a second.
-    answer = head + run * (90_000 // len(run)) + ("1111x}" if head == "\\boxed{" else "x")
+    # A quadratic pattern needs seconds for this; the graders take 0.04 s.
+    answer = head + run * (10_000 // len(run)) + ("1111x}" if head == "\\boxed{" else "x")
+    assert _grading_s(answer) < 1
+
+
+@pytest.mark.parametrize("run", ["*" * 50_000, "** " * 30_000, "\n**" * 30_000])
+def test_long_runs_of_emphasis_do_too(run: str) -> None:
+    assert _grading_s(run) < 5
+
+
+def _grading_s(answer: str) -> float:
     started = time.process_time()
     letter.find(answer, ("Paris", "London", "Rome", "Berlin"), ended=True)
     number.find(answer, ended=True)
     boxes.last_boxed(answer)
-    assert time.process_time() - started < 5
+    return time.process_time() - started
 
 
 @pytest.mark.parametrize("answer", _ENDLESS.values(), ids=_ENDLESS.keys())
