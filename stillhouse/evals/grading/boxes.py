@@ -6,8 +6,14 @@ import re
 
 _TOKEN = re.compile(r"\\(?:boxed|fbox)\s*\{|\\boxed\s+[\w.]+|\\.|[{}]", re.DOTALL)
 _BARE = re.compile(r"\\boxed\s+([\w.]+)")
-_JOINT = re.compile(r"[\s$]*(?:,|;|and|or|\\text\{\s*(?:and|or)\s*\})[\s$]*(?:and|or)?[\s$]*")
+# Between boxes of one answer, once spaces, dollars and emphasis are gone: "," "and" "orx=".
+_AROUND = re.compile(
+    r"[\s$*{}~]|\\(?:q?quad(?![a-z])|[()\[\],;:! ]|(?:text|textbf|textrm|mathrm|mbox)(?=\{))"
+)
+_JOINT = re.compile(r"(?:[,;]|[,;]?(?:and|or|&))(?:([A-Za-z])(?:_?\w)?=)?")
+_NAME = re.compile(r"(?<![A-Za-z])([A-Za-z])(?:_\{?\w\}?)?\s{0,3}=[\s$]{0,3}$")
 _JOINT_CHARS = 40
+_BLANK = re.compile(r"(?:[\s${}~]|\\(?:q?quad(?![a-z])|[,;:! ]|text(?=\{)))*+")
 
 _WORDS = re.compile(
     r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox|operatorname)\s*\{([^{}]*)\}"
@@ -18,11 +24,16 @@ _DEGREES = re.compile(r"\^\{?\\circ\}?|\\degree|°")
 
 
 def last_boxed(text: str) -> str | None:
-    r"""The content of the last closed `\boxed{}`, in one pass however it is nested or left open.
+    r"""The content of the last closed `\boxed{}` that is not blank.
 
     Boxes that stand side by side with a comma or a word between them are one answer:
     `\boxed{1} and \boxed{2}` gives `1, 2`.
     """
+    return ", ".join(last_boxes(text)) or None
+
+
+def last_boxes(text: str) -> list[str]:
+    r"""The boxes of the last answer, each apart; in one pass, however nested or left open."""
     open_braces: list[tuple[int, int] | None] = []  # where a box and its content begin
     depth_in_boxes = 0
     boxes: list[tuple[int, int, str]] = []
@@ -43,23 +54,33 @@ def last_boxed(text: str) -> str | None:
                 # A box around boxes replaces them.
                 while boxes and boxes[-1][0] > start:
                     boxes.pop()
-                boxes.append((start, token.end(), text[content : token.start()]))
+                if not _BLANK.fullmatch(text, content, token.start()):
+                    boxes.append((start, token.end(), text[content : token.start()]))
     return _joined(text, boxes)
 
 
-def _joined(text: str, boxes: list[tuple[int, int, str]]) -> str | None:
-    if not boxes:
-        return None
-    contents = [boxes[-1][2]]
+def _joined(text: str, boxes: list[tuple[int, int, str]]) -> list[str]:
+    contents = [content for _, _, content in boxes[-1:]]
+    seen = set(contents)
     for before, after in zip(boxes[-2::-1], boxes[:0:-1], strict=True):
-        between = text[before[1] : after[0]]
-        is_joint = len(between) <= _JOINT_CHARS and _JOINT.fullmatch(between)
-        if not is_joint or before[2] in contents:
+        if before[2] in seen or not _are_joint(text, before, after):
             break
-        contents.insert(0, before[2])
-    return ", ".join(
-        re.sub(r"\\(?:boxed|fbox)\s*(?=\{)", "", content).strip() for content in contents
-    )
+        contents.append(before[2])
+        seen.add(before[2])
+    return [
+        re.sub(r"\\(?:boxed|fbox)\s*(?=\{)", "", content).strip() for content in reversed(contents)
+    ]
+
+
+def _are_joint(text: str, before: tuple[int, int, str], after: tuple[int, int, str]) -> bool:
+    if after[0] - before[1] > _JOINT_CHARS:
+        return False
+    joint = _JOINT.fullmatch(_AROUND.sub("", text[before[1] : after[0]]))
+    if joint is None:
+        return False
+    # "x = 1 or x = 2" has two values; "x = 1, y = 2" is of two things, and the last is the answer.
+    name = _NAME.search(text[max(0, before[0] - 12) : before[0]])
+    return name is None or joint[1] is None or name[1] == joint[1]
 
 
 def plain(mathematics: str) -> str:

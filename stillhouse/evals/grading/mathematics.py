@@ -18,6 +18,19 @@ _ROOT = re.compile(r"√(\d+|\w)")
 _SIGNS = str.maketrans(
     {"−": "-", "π": r"\pi ", "∞": r"\infty ", "≤": r"\le ", "≥": r"\ge ", "×": r"\times "}
 )
+# A number with what math-verify does not know for a unit. "3 m^2" may be a formula, and is left.
+_AMOUNT = r"(-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?)"
+_MEASURES = tuple(
+    re.compile(pattern)
+    for pattern in (
+        rf"[£€¥₹]\s?{_AMOUNT}",
+        rf"{_AMOUNT}\s{{0,3}}\\pmod\s?\{{\d+\}}",
+        rf"\\text\s?\{{\s?{_AMOUNT}\s(?!(?:or|and|to|out|hundred|thousand|dozen|\w+illion)\b)"
+        r"[a-z]+(?:\s[a-z]+)?\s?\}",
+        rf"{_AMOUNT}(?:[\s~]|\\[,;: ]){{0,3}}"
+        r"(?:[ckm]m|ft|in|yd|mi|\\(?:text|mathrm)\s?\{\s?[a-z]{1,4}\s?\})(?:\^(?:[23]|\{[23]\}))?",
+    )
+)
 _LATEX = LatexExtractionConfig(boxed_match_priority=0)
 _EITHER = (_LATEX, ExprExtractionConfig())
 
@@ -29,6 +42,9 @@ def compare(gold: str, boxed: str | None, text: str) -> tuple[bool, str | None]:
     and math-verify looks through `text` as well.
     """
     if boxed is not None:
+        amount = _amount(boxed) if _NUMBER.fullmatch(gold.strip()) else None
+        if amount is not None and _are_same(gold, _parsed(f"\\boxed{{{amount}}}")):
+            return True, boxed
         right = _are_same(gold, _parsed(f"\\boxed{{{boxed}}}"))
         if right or not text:
             return right, boxed
@@ -36,6 +52,12 @@ def compare(gold: str, boxed: str | None, text: str) -> tuple[bool, str | None]:
     if not answers:
         return False, None
     return _are_same(gold, answers), str(answers[-1])
+
+
+def _amount(boxed: str) -> str | None:
+    """The number, where all else is its unit."""
+    found = (pattern.fullmatch(boxed.strip()) for pattern in _MEASURES)
+    return next((match[1] for match in found if match), None)
 
 
 def _parsed(text: str) -> list[object]:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,7 +19,22 @@ from stillhouse.evals.grading.boxes import last_boxed, plain
         (r"\boxed{\boxed{7}}", "{7}"),
         (r"\fbox{3} then \boxed {8}", "8"),
         (r"\boxed 9.", "9"),
-        (r"x = \boxed{1} or x = \boxed{2}", "2"),
+        (r"x = \boxed{1} or x = \boxed{2}", "1, 2"),
+        (r"x=\boxed{1} and x=\boxed{2}", "1, 2"),
+        (r"x_1 = \boxed{1}, x_2 = \boxed{2}", "1, 2"),
+        (r"x = \boxed{1}, y = \boxed{2}", "2"),
+        (r"\(\boxed{1}\) and \(\boxed{2}\)", "1, 2"),
+        (r"\boxed{1} \quad \text{or} \quad \boxed{2}", "1, 2"),
+        (r"$\boxed{1}$, \text{ and } $\boxed{2}$", "1, 2"),
+        (r"**\boxed{1}** and **\boxed{2}**", "1, 2"),
+        ("\\[\\boxed{1}\\]\nand\n\\[\\boxed{2}\\]", "1, 2"),
+        (r"\boxed{1}. And \boxed{2}", "2"),
+        (r"\boxed{1} \boxed{2}", "2"),
+        (r"The answer is \boxed{73}. I put it in \boxed{} as asked.", "73"),
+        (r"\boxed{5}\boxed{}", "5"),
+        (r"\boxed{5} and \boxed{ \, \text{ } }", "5"),
+        (r"\boxed{\{\}}", r"\{\}"),
+        (r"\boxed{}", None),
         (r"$\boxed{1}$ and $\boxed{2}$", "1, 2"),
         (r"\boxed{1}, \boxed{2}, and \boxed{3}", "1, 2, 3"),
         (r"\boxed{1}, that is, \boxed{1}", "1"),
@@ -35,6 +52,31 @@ def test_boxes_that_never_close_take_time_in_proportion_to_the_text() -> None:
     assert last_boxed(r"\boxed{" * 5_000 + "}" * 5_000) == "{" * 4_999 + "}" * 4_999
 
 
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        *("*" * 50_000, "** " * 30_000, "\n**" * 30_000, "$" * 90_000, "(" * 90_000, "~" * 90_000),
+        r"\boxed{" * 14_000,
+        "".join(f"\\boxed{{{number}}}," for number in range(7_000)),
+        r"\boxed{1}," * 10_000,
+        r"\boxed{}" * 12_000,
+        r"\boxed{1} , " + " " * 100_000,
+        r"\boxed" + " " * 100_000,
+        r"\boxed{" + " " * 90_000 + "x}",
+        r"\boxed " + "1" * 100_000,
+        "{" * 100_000,
+        "\\" * 100_000,
+        "\\text{" * 16_000,
+    ],
+    ids=range(17),
+)
+def test_no_run_takes_longer_than_its_length_deserves(hostile: str) -> None:
+    started = time.process_time()
+    last_boxed(hostile)
+    plain(hostile)
+    assert time.process_time() - started < 2
+
+
 # Braces that pair, and none behind a backslash.
 balanced = st.recursive(
     st.text("ab1+ ", max_size=5),
@@ -45,7 +87,8 @@ balanced = st.recursive(
 @settings(max_examples=50)
 @given(before=st.text("ab \n$", max_size=10), content=balanced, after=st.text("ab. $", max_size=10))
 def test_a_box_holds_all_between_its_own_braces(before: str, content: str, after: str) -> None:
-    assert last_boxed(f"{before}\\boxed{{{content}}}{after}") == content.strip()
+    expected = content.strip() if content.strip("{} ") else None  # a blank box is no answer
+    assert last_boxed(f"{before}\\boxed{{{content}}}{after}") == expected
 
 
 @given(st.text())

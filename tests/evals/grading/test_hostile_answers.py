@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from stillhouse.evals.grading import boxes, letter, number
 from tests.evals.grading.conftest import GradeOne
 
 _HARMLESS_SOON = {
@@ -41,6 +42,71 @@ def test_odd_answers_are_graded_and_are_not_right(
 ) -> None:
     found = grade(grader, "B" if grader == "letter" else "41", answer)
     assert found.verdict in ("wrong", "no_answer")
+
+
+# All that a pattern of the graders repeats or begins with.
+_RUNS = (
+    *(
+        "*",
+        "** ",
+        "\n**",
+        " ",
+        "\n",
+        "_",
+        "$",
+        "(",
+        "[",
+        '"',
+        "'",
+        "`",
+        "{",
+        "}",
+        ")",
+        "]",
+        ":",
+        ".",
+    ),
+    *(
+        "-",
+        "=",
+        "/",
+        "^",
+        "#",
+        "\\",
+        "~",
+        "“",
+        "\\text{",
+        "\\(",
+        "\\,",
+        "option ",
+        "choice ",
+        "answer ",
+    ),
+    *("answer: ", "answer is ", "correct ", "is ", "only ", "not B ", "A", "B ", "B, ", "A and "),
+    *("(B) ", "**B** ", "B is ", "B or ", "\nB. ", "选", "答案", "1", "1 ", "1,", "1,111", "111 "),
+    *("1/", "1/1 ", "1:", "=1", "$1", "- ", "#### ", "a^", "in 1, ", "; ", "since ", "\\frac{"),
+)
+
+
+@pytest.mark.parametrize("head", ["", "The answer is ", "\\boxed{"])
+@pytest.mark.parametrize("run", _RUNS)
+def test_a_run_of_anything_takes_time_in_proportion(run: str, head: str) -> None:
+    # A quadratic pattern needs seconds for this; the graders take 0.04 s.
+    answer = head + run * (10_000 // len(run)) + ("1111x}" if head == "\\boxed{" else "x")
+    assert _grading_s(answer) < 1
+
+
+@pytest.mark.parametrize("run", ["*" * 50_000, "** " * 30_000, "\n**" * 30_000])
+def test_long_runs_of_emphasis_do_too(run: str) -> None:
+    assert _grading_s(run) < 5
+
+
+def _grading_s(answer: str) -> float:
+    started = time.process_time()
+    letter.find(answer, ("Paris", "London", "Rome", "Berlin"), ended=True)
+    number.find(answer, ended=True)
+    boxes.last_boxed(answer)
+    return time.process_time() - started
 
 
 @pytest.mark.parametrize("answer", _ENDLESS.values(), ids=_ENDLESS.keys())
