@@ -32,11 +32,11 @@ ROOT = Path(__file__).parents[1]
 # (page, name of its marks, as `<!-- bench:begin -->`, result)
 RESULTS = (
     ("README.md", "bench", "throughput.md"),
-    ("README.md", "eval", "evaluation.md"),
     ("docs/concepts/planning.md", "planner", "planner.md"),
     ("docs/guides/quantize.md", "ladder", "ladder.md"),
     ("docs/guides/evaluate.md", "graders", "graders.md"),
-    ("docs/guides/evaluate.md", "eval", "evaluation.md"),
+    ("docs/guides/evaluate.md", "ladder", "evaluation.md"),
+    ("docs/guides/evaluate.md", "served", "evaluation_served.md"),
     ("docs/guides/evaluate.md", "budgets", "budgets.md"),
     ("docs/guides/evaluate.md", "harnesses", "harnesses.md"),
 )
