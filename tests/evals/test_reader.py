@@ -74,6 +74,19 @@ def test_filters_leave_what_they_name(open_eval: OpenEval, two: dict[str, Any]) 
     expect(page.locator(".shown")).to_contain_text("No sample is like that.")
 
 
+def test_what_is_found_is_marked_wherever_it_was_found_last(
+    open_eval: OpenEval, two: dict[str, Any]
+) -> None:
+    two["samples"][0]["answer"] = "A needle, and here another needle."
+    two["samples"][-1]["answer"] = "Much hay first, and at the very end a needle"
+    page = open_eval(two)
+    page.locator("[name=text]").fill("needle")
+    assert page.locator(".shown mark").all_inner_texts() == ["needle", "needle"]
+    page.keyboard.press("Escape")
+    page.locator(".row").nth(1).click()
+    assert page.locator(".shown mark").all_inner_texts() == ["needle"]
+
+
 def test_a_part_of_a_bar_leads_to_its_samples(open_eval: OpenEval, two: dict[str, Any]) -> None:
     page = open_eval(two)
     page.locator('#outcomes [data-n="1"][data-verdict="wrong"]').click()
