@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -81,8 +82,8 @@ def test_what_is_found_is_marked_wherever_it_was_found_last(
     two["samples"][-1]["answer"] = "Much hay first, and at the very end a needle"
     page = open_eval(two)
     page.locator("[name=text]").fill("needle")
+    expect(page.locator("#reader output")).to_have_text(f"2 of {len(two['samples'])} samples")
     assert page.locator(".shown mark").all_inner_texts() == ["needle", "needle"]
-    page.keyboard.press("Escape")
     page.locator(".row").nth(1).click()
     assert page.locator(".shown mark").all_inner_texts() == ["needle"]
 
@@ -175,6 +176,13 @@ def test_choices_show_how_likely_each_was(open_eval: OpenEval, two: Any) -> None
     weighed = open_eval(two).locator(".weighed li")
     assert weighed.all_inner_texts() == ["-12.500", "-3.250", "-8.000"]
     expect(weighed.nth(1)).to_have_class("strong")
+
+
+def test_a_choice_that_is_impossible_is_blank(open_eval: OpenEval, two: Any) -> None:
+    two["samples"][0]["loglikelihoods"] = (-12.5, -math.inf, -8.0)
+    weighed = open_eval(two).locator(".weighed li")
+    assert weighed.all_inner_texts() == ["-12.500", "–", "-8.000"]
+    expect(weighed.nth(2)).to_have_class("strong")
 
 
 def test_what_changed_can_be_read(open_eval: OpenEval, picture: Picture) -> None:
