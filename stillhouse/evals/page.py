@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from importlib import resources
 from typing import Any
 
-from stillhouse.evals.page_samples import packed
+from stillhouse.evals.page_samples import finite, packed
 from stillhouse.pages.assembly import assembled
 
 _SCRIPTS = (
@@ -26,11 +26,11 @@ def page(document: Mapping[str, Any]) -> str:
       `commit`.
 
     A result's `bits_per_weight`, `file_bytes` and the like are null where nobody knows them, as of
-    a server; a task's scores are where it has no samples. Raises ValueError for a number that JSON
-    has no form for.
+    a server; a task's scores are where it has no samples. So are numbers that JSON has no form for.
     """
+    facts = {name: value for name, value in document.items() if name != "samples"}
     return assembled(
-        {**document, **packed(document.get("samples") or ())},
+        {**finite(facts), **packed(document.get("samples") or ())},
         resources.files("stillhouse.evals") / "web",
         title=_title(document),
         body="eval.html",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -61,6 +62,17 @@ def packed(samples: Iterable[PageSample]) -> dict[str, Any]:
     return {"problems": problems, "samples": short}
 
 
+def finite(value: Any) -> Any:
+    """With None for every number that JSON has no form for, at any depth."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {name: finite(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(one) for one in value]
+    return value
+
+
 def _kind(verdicts: Iterable[str]) -> int:
     found = set(verdicts)
     if len(found) > 1:
@@ -73,7 +85,7 @@ def _of_problem(sample: PageSample) -> dict[str, Any]:
 
 
 def _without_problem(sample: PageSample) -> dict[str, Any]:
-    return {name: value for name, value in sample.items() if name not in _OF_PROBLEM}
+    return {name: finite(value) for name, value in sample.items() if name not in _OF_PROBLEM}
 
 
 def _json(value: Mapping[str, Any]) -> str:

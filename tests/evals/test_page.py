@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.evals.conftest import OpenEval
-from tests.evals.documents import document, pictured
+from tests.evals.conftest import OpenEval, is_straight, marks
+from tests.evals.documents import compared, document, pictured
 
 Picture = Callable[[Page, str], None]
 
@@ -20,73 +19,9 @@ HOSTILE = "</script><img src=x onerror=\"document.title='harm'\">{script}"
 UNKNOWN = ("quantization", "file_bytes", "bits_per_weight", "duration_s", "output_tokens_per_s")
 
 
-def marks(page: Page, plot: str) -> dict[int, tuple[float, float]]:
-    """Where each result's mark stands, in pixels from the top left."""
-    found = page.locator(f"#{plot} .mark.dot").evaluate_all(
-        "all => all.map(m => ['n', 'x', 'y'].map(name => Number(m.dataset[name])))"
-    )
-    return {int(n): (x, y) for n, x, y in found}
-
-
 def column(page: Page, key: str) -> list[str]:
     keys = page.locator("#table thead th").evaluate_all("all => all.map(th => th.dataset.key)")
     return page.locator(f"#table tr.option > :nth-child({keys.index(key) + 1})").all_inner_texts()
-
-
-def is_straight(pixels: list[float], values: list[float]) -> bool:
-    """Whether pixels follow values linearly, to half a pixel."""
-    fit = np.polyval(np.polyfit(values, pixels, 1), values)
-    return bool(np.abs(fit - pixels).max() < 0.5)
-
-
-def compared(shown: dict[str, Any], label: str, **changes: Any) -> None:
-    next(one for one in shown["comparisons"] if one["b"] == label).update(changes)
-
-
-def test_the_headline_is_the_cheapest_that_shows_no_loss_and_keeps_enough(
-    open_eval: OpenEval,
-) -> None:
-    shown = document()
-    kept = {"recovery": 0.981, "recovery_low": 0.95, "recovery_high": 1.012}
-    lost = {"low": -0.2, "high": -0.05, "verdict": "worse by 12.0 points (5.0 to 20.0)"}
-    compared(shown, "Q4_K_M", difference=-0.012, low=-0.03, high=0.006, **kept)
-    compared(shown, "Q4_K_M", verdict="no difference that 160 samples can show")
-    compared(shown, "Q3_K_M", recovery=0.99, **lost)
-    compared(shown, "Q2_K", recovery=0.6, low=-0.5, high=0.1)
-    page = open_eval(shown)
-    head = page.locator("#head")
-    expect(head.locator("h2").first).to_have_text(
-        "Q4_K_M keeps 98.1 % of BF16's score in 32 % of its size"
-    )
-    for text in ("kept: 95.0 to 101.2 %", "−1.2 points, no difference that 160 samples can show."):
-        expect(head).to_contain_text(text)
-    for text in ("AMD EPYC, 2 cores", "qwen2.5-coder:1.5b", "2026-11-24", "800 samples"):
-        expect(head.locator(".facts").first).to_contain_text(text)
-    expect(page).to_have_title("Evaluation: gsm8k with qwen2.5-coder:1.5b")
-
-
-def test_where_all_lost_the_headline_is_the_one_that_keeps_most(open_eval: OpenEval) -> None:
-    shown = document(tasks=("gsm8k", "math500"), labels=("BF16", "Q3_K_M", "Q2_K"), questions=30)
-    for one in shown["comparisons"]:
-        recovery = {"gsm8k": 0.9, "math500": 0.8}[one["task"]] - 0.3 * (one["b"] == "Q2_K")
-        one |= {"low": -0.4, "high": -0.1, "recovery": recovery, "verdict": f"lost {recovery:.2f}"}
-    head = open_eval(shown).locator("#head")
-    expect(head.locator("h2").first).to_contain_text("Q3_K_M keeps 85.0 % of BF16's score")
-    expect(head).to_contain_text("MATH-500, where it keeps least: Lost 0.80.")
-
-
-def test_a_single_result_has_its_score_for_a_headline(open_eval: OpenEval) -> None:
-    shown = document(labels=("Q4_K_M",), questions=20)
-    shown["warnings"] = ["gsm8k: 3 % after 40 samples is below chance"]
-    shown["results"][0]["tasks"]["gsm8k"]["pass@1"] = 0.6237
-    page = open_eval(shown)
-    expect(page.locator("#head h2").first).to_have_text(
-        "qwen2.5-coder:1.5b, Q4_K_M gets 62.4 % right"
-    )
-    expect(page.locator("#head .warning")).to_contain_text("below chance.")
-    expect(page.locator("#recovery")).to_be_hidden()
-    expect(page.locator("#budget")).to_be_hidden()
-    expect(page.get_by_role("radio", name="side by side")).to_have_count(0)
 
 
 def test_the_table_has_the_documents_figures_and_sorts_them(open_eval: OpenEval) -> None:
@@ -153,82 +88,24 @@ def test_recovery_has_each_pair_of_results_drawn_around_zero(open_eval: OpenEval
     expect(page.locator("#recovery h2")).to_have_text("Kept of BF16's score")
 
 
-def test_plots_place_every_result_where_its_figures_are(open_eval: OpenEval) -> None:
-    shown = document()
+def test_headings_count_what_each_result_was_asked(open_eval: OpenEval) -> None:
+    shown = document(labels=("BF16", "Q8_0", "Q2_K"))
     page = open_eval(shown)
-    results = shown["results"]
-    scores = [one["tasks"]["gsm8k"]["pass@1"] for one in results]
-    across, down = zip(*(marks(page, "accuracy")[n] for n in range(len(results))), strict=True)
-    assert is_straight(list(across), scores)
-    assert list(down) == sorted(down)  # by bits, the most above
-    band = page.locator("#accuracy .band-of").evaluate(
-        "b => [b.x, b.width].map(a => a.baseVal.value)"
+    expect(page.locator("#count")).to_have_text("40 questions × 4 samples")
+    expect(page.locator("#recovery output")).to_have_text("GSM8K, the same 40 questions in pairs")
+    shown["results"][2]["tasks"]["gsm8k"] |= {
+        "questions": 30, "samples": 1, "prompt": "{question}"
+    }  # fmt: skip
+    compared(shown, "Q2_K", questions=30)
+    compared(shown, "Q8_0", questions=7, **dict.fromkeys(("difference", "low", "high")))
+    page = open_eval(shown)
+    expect(page.locator("#count")).to_have_text("30 to 40 questions × 1 to 4 samples")
+    expect(page.locator("#asked .warning")).to_contain_text("it is what BF16 was asked.")
+    expect(page.locator("#recovery output")).to_have_text(
+        "GSM8K, the same 30 questions in pairs, 1 not comparable"
     )
-    ends = results[0]["tasks"]["gsm8k"]["interval"]
-    assert is_straight([*across, band[0], sum(band)], [*scores, *ends])
-    for plot, values in (
-        ("bits", [one["bits_per_weight"] for one in results]),
-        ("speed", [one["output_tokens_per_s"] for one in results]),
-    ):
-        across, up = zip(*(marks(page, plot)[n] for n in range(len(results))), strict=True)
-        assert is_straight(list(across), values)
-        assert is_straight(list(up), scores)
-    page.locator("#speed").get_by_role("radio", name="s a sample").check(force=True)
-    across = [marks(page, "speed")[n][0] for n in range(len(results))]
-    tasks = [one["tasks"]["gsm8k"] for one in results]
-    waits = [t["seconds_per_correct"] * t["right"] / (t["questions"] * t["samples"]) for t in tasks]
-    assert is_straight(across, waits)
-
-
-def test_the_front_is_of_what_nothing_beats_in_both(open_eval: OpenEval) -> None:
-    shown = document()
-    results = shown["results"]
-    for one, score in zip(results, (0.70, 0.71, 0.60, 0.61, 0.4), strict=True):
-        one["tasks"]["gsm8k"] |= {"pass@1": score, "interval": [score - 0.05, score + 0.05]}
-    page = open_eval(shown)
-    for plot, front in (
-        ("bits", {"Q8_0", "Q3_K_M", "Q2_K"}),
-        ("speed", {"Q8_0", "Q3_K_M", "Q4_K_M", "Q2_K"}),
-    ):
-        found = page.locator(f"#{plot} .mark.dot").evaluate_all(
-            "all => all.filter(m => m.ariaLabel.includes('Pareto')).map(m => Number(m.dataset.n))"
-        )
-        assert {results[n]["label"] for n in found} == front
-        assert set(page.locator(f"#{plot} text.best").all_text_contents()) == front
-
-
-def test_budgets_have_a_curve_on_an_axis_of_logarithms(open_eval: OpenEval) -> None:
-    budgets = (None, 64, 256, 1024)
-    shown = document(labels=("BF16", "Q4_K_M"), budgets=budgets, questions=20)
-    page = open_eval(shown)
-    assert page.locator("#budget path.curve").count() == 2
-    assert page.locator("#budget path.band").count() == 2
-    found = marks(page, "budget")
-    results = shown["results"]
-    known = [n for n in found if results[n]["thinking_budget"]]
-    assert is_straight(
-        [found[n][0] for n in known], [math.log(results[n]["thinking_budget"]) for n in known]
-    )
-    assert all(found[n][0] > max(found[k][0] for k in known) for n in found if n not in known)
-    expect(page.locator("#budget > svg")).to_contain_text("none")
-    page.locator("#budget").get_by_role("radio", name="tokens thought").check(force=True)
-    found = marks(page, "budget")
-    means = [results[n]["tasks"]["gsm8k"]["mean_reasoning_tokens"] for n in found]
-    assert is_straight([x for x, _ in found.values()], means)
-
-
-def test_a_bar_is_of_all_samples(open_eval: OpenEval) -> None:
-    shown = document(questions=20)
-    page = open_eval(shown)
-    parts = page.locator("#outcomes .part").evaluate_all(
-        "all => all.filter(p => p.dataset.verdict).map(p => [Number(p.dataset.n),"
-        " p.dataset.verdict, p.querySelector('rect').width.baseVal.value])"
-    )
-    for n, one in enumerate(shown["results"]):
-        own = {verdict: wide for number, verdict, wide in parts if number == n}
-        figures = one["tasks"]["gsm8k"]
-        assert set(own) == {name for name in (*own, "wrong", "looped") if figures[name]}
-        assert is_straight([0, *own.values()], [0, *(figures[name] for name in own)])
+    page.locator("#table tr.option button").last.click()
+    expect(page.locator(".detail")).to_contain_text("30 questions × 1 sample")
 
 
 def test_another_task_has_its_own_scores_and_plots(open_eval: OpenEval) -> None:
@@ -314,6 +191,21 @@ def test_a_hostile_name_is_only_text_and_a_phone_needs_no_sideways_scrolling(
     expect(page.locator(".shown .came").last).to_contain_text(HOSTILE)
     assert page.locator("img").count() == 0
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_a_long_name_is_whole_in_every_table(open_eval: OpenEval) -> None:
+    shown = document(tasks=("gsm8k", "math500"), labels=("BF16", "Q2_K"), questions=3)
+    for one in (*shown["results"], *shown["samples"]):
+        one["label"] = f"Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF:{one['label']}, 1,024 tokens"
+    shown["comparisons"] = []
+    page = open_eval(shown, viewport={"width": 400, "height": 844})
+    names = page.locator(".row-name")
+    expect(names).to_have_count(4)
+    assert names.evaluate_all("all => all.every(n => n.scrollWidth <= n.clientWidth)")
+    assert names.evaluate_all(
+        "all => all.every(n => n.getBoundingClientRect().right"
+        " <= n.closest('th').getBoundingClientRect().right)"
+    )
 
 
 def test_print_has_the_scores_and_no_controls(open_eval: OpenEval) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stillhouse.evals.page import page
 from stillhouse.evals.page_samples import packed, shown_samples
 
 HUGE = 10**9
@@ -74,6 +76,15 @@ def test_a_prompt_is_written_once_and_nothing_is_lost() -> None:
     again = [{**short["problems"][one["at"]], **one} for one in short["samples"]]
     assert [{name: one[name] for name in samples[0]} for one in again] == samples
     assert "prompt" not in short["samples"][0]
+
+
+def test_numbers_that_json_has_no_form_for_are_null() -> None:
+    odd = sample("a", "p", "right") | {"loglikelihoods": (-1.5, -math.inf), "score": math.nan}
+    (short,) = packed([odd])["samples"]
+    assert short["loglikelihoods"] == [-1.5, None]
+    assert short["score"] is None
+    html = page({"results": [], "comparisons": [{"low": -math.inf}], "samples": [odd]})
+    assert '"low":null' in html
 
 
 VERDICTS = st.sampled_from(["right", "wrong", "no_answer", "truncated", "looped"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -72,6 +73,19 @@ def test_filters_leave_what_they_name(open_eval: OpenEval, two: dict[str, Any]) 
     expect(page.locator(".shown mark")).to_have_text("Needle (in")
     page.locator("[name=text]").fill("nowhere")
     expect(page.locator(".shown")).to_contain_text("No sample is like that.")
+
+
+def test_what_is_found_is_marked_wherever_it_was_found_last(
+    open_eval: OpenEval, two: dict[str, Any]
+) -> None:
+    two["samples"][0]["answer"] = "A needle, and here another needle."
+    two["samples"][-1]["answer"] = "Much hay first, and at the very end a needle"
+    page = open_eval(two)
+    page.locator("[name=text]").fill("needle")
+    expect(page.locator("#reader output")).to_have_text(f"2 of {len(two['samples'])} samples")
+    assert page.locator(".shown mark").all_inner_texts() == ["needle", "needle"]
+    page.locator(".row").nth(1).click()
+    assert page.locator(".shown mark").all_inner_texts() == ["needle"]
 
 
 def test_a_part_of_a_bar_leads_to_its_samples(open_eval: OpenEval, two: dict[str, Any]) -> None:
@@ -162,6 +176,13 @@ def test_choices_show_how_likely_each_was(open_eval: OpenEval, two: Any) -> None
     weighed = open_eval(two).locator(".weighed li")
     assert weighed.all_inner_texts() == ["-12.500", "-3.250", "-8.000"]
     expect(weighed.nth(1)).to_have_class("strong")
+
+
+def test_a_choice_that_is_impossible_is_blank(open_eval: OpenEval, two: Any) -> None:
+    two["samples"][0]["loglikelihoods"] = (-12.5, -math.inf, -8.0)
+    weighed = open_eval(two).locator(".weighed li")
+    assert weighed.all_inner_texts() == ["-12.500", "–", "-8.000"]
+    expect(weighed.nth(2)).to_have_class("strong")
 
 
 def test_what_changed_can_be_read(open_eval: OpenEval, picture: Picture) -> None:

@@ -10,20 +10,28 @@ function candidates() {
     const result = resultOf(label), base = resultOf(own[0]?.a);
     const recovery = own.reduce((sum, one) => sum + one.recovery, 0) / own.length;
     return { label, own, result, base, recovery, hasLost: own.some((one) => one.high < 0),
-      ...costOf(result, base) };
+      ...costOf(result, base, own.map((one) => one.task)) };
   }).filter((one) => one.own.length && one.result && one.base);
 }
 
+/** Null where one of both is not known: null divided by a number is 0 in JavaScript. */
+const ratioOf = (one, base) => (isNumber(one) && isNumber(base) && base > 0 ? one / base : null);
+
 /** What it takes of what the baseline takes: bytes, bits, or tokens where those are the same. */
-function costOf(result, base) {
+function costOf(result, base, tasks) {
   for (const [name, what] of [["file_bytes", "size"], ["bits_per_weight", "bits"]]) {
-    const ratio = result?.[name] / base?.[name];
-    if (isNumber(ratio) && ratio !== 1) return { cost: ratio, what };
+    const cost = ratioOf(result?.[name], base?.[name]);
+    if (cost !== null && cost !== 1) return { cost, what };
   }
-  const spent = (one) => Object.values(one?.tasks ?? {}).reduce((sum, figures) =>
-    sum + samplesOf(figures) * (figures.mean_reasoning_tokens + figures.mean_answer_tokens), 0);
-  const ratio = spent(result) / spent(base);
-  return isNumber(ratio) && hasBudgets ? { cost: ratio, what: "tokens" } : { cost: null };
+  const spent = (one, task) => {
+    const { mean_reasoning_tokens: thought, mean_answer_tokens: answer } = one?.tasks[task] ?? {};
+    return isNumber(thought) && isNumber(answer) ? thought + answer : null;
+  };
+  const known = tasks.map((task) => [spent(result, task), spent(base, task)])
+    .filter((both) => both.every(isNumber));
+  const sum = (n) => known.reduce((all, both) => all + both[n], 0);
+  const cost = hasBudgets ? ratioOf(sum(0), sum(1)) : null;
+  return cost === null ? { cost } : { cost, what: "tokens" };
 }
 
 /** The cheapest that shows no loss and keeps enough; or else the one that keeps most. */
@@ -50,11 +58,11 @@ function drawHead() {
 function keptSummary({ label, own, result, base, recovery, cost, what }) {
   const [first] = own, one = own.length === 1;
   const worst = least(own, (each) => each.recovery);
-  const cheap = isNumber(cost) ? ` in ${(cost * 100).toFixed(0)} % of its ${what}` : "";
+  const cheap = isNumber(cost) ? ` in ${(cost * 100).toFixed(0)}\u00a0% of its ${what}` : "";
   const place = one ? titleOf(first.task) : plural(own.length, "task");
   return [
     el("p", { class: "over" }, place),
-    el("h2", { class: "headline" }, `${shortOf(label)} keeps ${share(recovery)} % of`
+    el("h2", { class: "headline" }, `${shortOf(label)} keeps ${share(recovery)}\u00a0% of`
       + ` ${shortOf(first.a)}'s score${cheap}`),
     el("div", { class: "stats" },
       stat(share(recovery), " %", !one ? `kept, the mean of ${place}`
@@ -83,8 +91,8 @@ function scoreSummary() {
   return [
     el("p", { class: "over" }, titleOf(task)), // of several tasks the first: the rest are below
     el("h2", { class: "headline" }, RESULTS.length > 1
-      ? `${shortOf(best.label)} scores most: ${share(figures["pass@1"])} %`
-      : `${name.replace(/,$/, "")} gets ${share(figures["pass@1"])} % right`),
+      ? `${shortOf(best.label)} scores most: ${share(figures["pass@1"])}\u00a0%`
+      : `${name.replace(/,$/, "")} gets ${share(figures["pass@1"])}\u00a0% right`),
     el("div", { class: "stats" },
       stat(share(figures["pass@1"]), " %", `pass@1: ${from_to(share, ...(figures.interval
         ?? []))} %`),

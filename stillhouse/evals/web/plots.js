@@ -11,7 +11,10 @@ function drawAccuracy(holder) {
   const chance = shown[0]?.tasks[state.task].chance ?? 0;
   const range = shown.length ? scoreRange(shown) : [0, 1];
   const isNear = chance > 0 && chance > range[0] - (range[1] - range[0]) / 2;
-  if (isNear) range[0] = Math.min(range[0], Math.max(0, chance - 0.01));
+  if (isNear) {
+    range[0] = Math.min(range[0], Math.max(0, chance - 0.01));
+    range[1] = Math.max(range[1], Math.min(1, chance + 0.01));
+  }
   const keys = [band ? key("band", `interval of ${shortOf(base.label)}`) : null,
     isNear ? key("dashes", `guessing, ${share(chance)} %`) : null].filter(Boolean);
   fill(holder, "Accuracy", keys, (hint) => {

@@ -29,11 +29,10 @@ function drawRecovery() {
   const head = [["Result"], bases.length > 1 ? ["against"] : null, ["difference", "points"],
     ["interval", "95 %"], [""], ["kept", "%"], ["interval", "95 %"], ["What that says"],
     hasPairs ? [""] : null].filter(Boolean);
-  const [first] = own;
   at("recovery").replaceChildren(
     el("div", { class: "over-table" }, el("h2", {}, bases.length > 1 ? "Kept"
-      : `Kept of ${bases[0]}'s score`), el("output", {}, `${titleOf(state.task)}, the same`
-      + ` ${plural(first.questions, "question")} in pairs`)),
+      : `Kept of ${bases[0]}'s score`), el("output", {}, `${titleOf(state.task)}, `
+      + pairedCount(own))),
     el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Recovery" },
       el("table", { class: "rows" },
         el("thead", {}, el("tr", {}, head.map(([name, unit]) =>
@@ -42,11 +41,20 @@ function drawRecovery() {
         el("tbody", {}, own.map((one) => recoveryRow(one, most, bases.length > 1))))));
 }
 
+/** What was paired: of results that can't be compared, few questions may be the same, or none. */
+function pairedCount(own) {
+  const paired = own.filter((one) => isNumber(one.difference));
+  if (!paired.length) return "not comparable";
+  const apart = own.length - paired.length;
+  return `the same ${span(paired.map((one) => one.questions), "question")} in pairs`
+    + (apart ? `, ${tokens(apart)} not comparable` : "");
+}
+
 function recoveryRow(one, most, namesBase) {
   const number = (text, name = "") => el("td", { class: `number ${name}` }, text);
   const isDrawn = [one.low, one.high, one.difference].every(isNumber), result = resultOf(one.b);
   return el("tr", { "data-b": one.b },
-    el("th", { scope: "row", title: one.b }, result ? markOf(seriesOf(result)) : null, one.b),
+    el("th", { scope: "row", title: one.b }, named(result, one.b)),
     namesBase ? el("td", {}, one.a) : null,
     number(points(one.difference), "strong"), number(from_to(points, one.low, one.high), "quiet"),
     el("td", {}, isDrawn ? forest(one, most) : BLANK),

@@ -40,16 +40,22 @@ const from_to = (show, low, high) => (isNumber(low) && isNumber(high)
 /** Three significant figures: 0.0450, 1.50, 317, 8,831. */
 const significant = orBlank((value) => (Math.abs(value) >= 99.95
   ? Math.round(value).toLocaleString("en") : value.toPrecision(3)));
+/** The least and the most of them, or the one that all are. */
+const span = (counts, one) => (Math.min(...counts) === Math.max(...counts) ? plural(counts[0], one)
+  : `${tokens(Math.min(...counts))} to ${plural(Math.max(...counts), one)}`);
 const plural = (count, one) => `${tokens(count)} ${one}${count === 1 ? "" : "s"}`;
 const budgetText = (budget) => (isNumber(budget) ? tokens(budget) : "none");
 const hasBudgets = new Set(RESULTS.map((one) => one.thinking_budget ?? null)).size > 1;
 
-/** Without what all labels begin with, up to a place where a word ends. */
+/** Without what all labels begin with, up to a place where a name ends: 1.7b, 1,024 and Q4_K_M
+ * stay whole. */
 const SHORT = ((labels) => {
   let same = 0;
   while (labels.length > 1 && labels[0][same]
     && labels.every((label) => label[same] === labels[0][same])) same += 1;
-  while (same && !"-_.:/ ,".includes(labels[0][same - 1])) same -= 1;
+  const isEnd = (n) => "/: ".includes(labels[0][n - 1]) || (labels[0][n - 1] === "-"
+    && labels.every((label) => /[\p{L}\p{N}]/u.test(label[n] ?? "")));
+  while (same && !isEnd(same)) same -= 1;
   return new Map(labels.map((label) => [label, label.slice(same) || label]));
 })(RESULTS.map((one) => one.label));
 const shortOf = (label) => SHORT.get(label) ?? label;
@@ -61,6 +67,10 @@ const SERIES_MARKS = SERIES.map((_, n) => ({ n, colour: `series${n % 8}`,
   shape: n + Math.floor(n / 8) }));
 const seriesOf = (one) => SERIES_MARKS[SERIES.indexOf(JSON.stringify(
   [one.model, one.quantization, one.engine, one.url]))];
+
+/** A name that begins a row, with its mark where the result is there. */
+const named = (one, text) => el("span", { class: "row-name" },
+  one ? markOf(seriesOf(one)) : null, text);
 
 /** From the most bits a weight to the fewest, then from the largest budget; unknown ones last. */
 const byBits = (results) => [...results].sort((a, b) =>

@@ -23,10 +23,9 @@ const siblingsOf = ({ task, problem }) => SAMPLE_LABELS.map((label) => [label,
 const TEXTS = ["problem", "prompt", "gold", "extracted", "note", "reasoning", "answer"];
 const patternOf = (text) => (text
   ? new RegExp(text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"), "gi") : null);
-const holds = (one, pattern) => !pattern || TEXTS.some((name) => {
-  pattern.lastIndex = 0;
-  return one[name] && pattern.test(one[name]);
-});
+/** By `search`, which leaves `lastIndex` alone: from there `matchAll` would begin to mark. */
+const holds = (one, pattern) => !pattern || TEXTS.some((name) =>
+  one[name] && String(one[name]).search(pattern) >= 0);
 
 /** In the order of the document. A filter that is empty lets all through. */
 function samplesLike({ task, label, verdict, pattern }) {

@@ -13,7 +13,7 @@ function scoreRange(results) {
   const half = Math.max((Math.max(...all) - Math.min(...all)) * 0.57, 0.025);
   return [Math.max(0, middle - half), Math.min(1, middle + half)];
 }
-const percentTick = (tick) => `${Number((tick * 100).toFixed(1))} %`;
+const percentTick = (tick) => `${Number((tick * 100).toFixed(1))}\u00a0%`;
 const beginsAt = ([low]) => (low > 0 ? `The axis begins at ${percentTick(low)}.` : "");
 
 function scoreAxis(results, { top, bottom }) {

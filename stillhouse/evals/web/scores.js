@@ -58,10 +58,13 @@ function drawScores() {
     : byBits(rows)).flatMap((one) => rowsOf(one, all)));
   const [first] = rows, figures = first?.tasks[state.task];
   at("task").textContent = titleOf(state.task);
-  at("count").textContent = figures ? `${plural(figures.questions, "question")} × `
-    + `${plural(figures.samples, "sample")}` : "";
-  at("asked").replaceChildren(...(figures ? askedOf(figures) : []));
+  at("count").textContent = figures ? `${span(askedCounts("questions"), "question")} × `
+    + `${span(askedCounts("samples"), "sample")}` : "";
+  at("asked").replaceChildren(...(figures ? askedOf(figures, first.label) : []));
 }
+
+const askedCounts = (name) => shownResults().map((one) => one.tasks[state.task][name]);
+const differs = (name) => new Set(askedCounts(name)).size > 1;
 
 function rowsOf(one, all) {
   const isOpen = state.opened.has(one.n);
@@ -80,7 +83,7 @@ function rowsOf(one, all) {
   const row = el("tr", { class: `option${isOpen ? " open" : ""}`, "data-n": one.n,
     onclick: () => { if (getSelection().isCollapsed) toggle(); } },
   el("th", { scope: "row", title: one.label }, el("button", { type: "button",
-    "aria-expanded": String(isOpen) }, markOf(seriesOf(one)), one.label)), all.slice(1).map(cell));
+    "aria-expanded": String(isOpen) }, named(one, one.label))), all.slice(1).map(cell));
   return isOpen ? [row, el("tr", { class: "behind" }, el("td", { colspan: all.length },
     behind(one)))] : [row];
 }
@@ -103,6 +106,8 @@ function behind(one) {
       ["took", `${seconds(one.duration_s)}, ${figure(one.output_tokens_per_s)} tok/s`],
     ])),
     el("div", { class: "facts" }, facts([
+      differs("questions") || differs("samples") ? ["asked", `${plural(figures.questions,
+        "question")} × ${plural(figures.samples, "sample")}`] : null,
       ["samples", VERDICT_NAMES.map((name) => `${tokens(figures[name] ?? 0)}`
         + ` ${VERDICTS[name].name}`).join(", ") + `, of ${tokens(total)}`],
       isNumber(figures.mean_answer_tokens) ? ["tokens",
@@ -117,14 +122,17 @@ function behind(one) {
 }
 
 /** A score says nothing without what was asked. Doubled braces of the template are single ones. */
-function askedOf(figures) {
+function askedOf(figures, label) {
+  const isOne = !differs("prompt") && !differs("version");
   return [
+    isOne ? null : el("p", { class: "warning" }, "Not all results were asked this: it is what "
+      + `${label} was asked.`),
     el("p", {}, el("strong", {}, `${state.task}, version ${figures.version}`),
       figures.source ? `: ${sentence(String(figures.source))}` : ".",
       figures.chance > 0 ? ` Guessing scores ${share(figures.chance)} %.` : ""),
     el("pre", { tabindex: 0, "aria-label": "The prompt" }, (figures.prompt ?? "")
       .replaceAll("{{", "{").replaceAll("}}", "}")),
-  ];
+  ].filter(Boolean);
 }
 
 /** Several tasks: scores of all, and their mean where nothing is missing. */
@@ -151,7 +159,7 @@ function drawOverview() {
             "aria-pressed": String(task === state.task), onclick: () => chooseTask(task) },
           titleOf(task)))), el("th", { scope: "col", class: "number" }, "Mean"))),
         el("tbody", {}, byBits(RESULTS).map((one) => el("tr", {},
-          el("th", { scope: "row", title: one.label }, markOf(seriesOf(one)), one.label),
+          el("th", { scope: "row", title: one.label }, named(one, one.label)),
           TASKS.map((task) => cell(one, task)),
           el("td", { class: "number strong" }, share(mean(one)))))))));
 }

@@ -52,7 +52,7 @@ function answerParts(one, pattern) {
   const counts = [["prompt", one.prompt_tokens], ["thought", one.reasoning_tokens],
     ["answer", one.answer_tokens]].filter(([, count]) => isNumber(count))
     .map(([name, count]) => `${tokens(count)} ${name}`);
-  const weighed = one.loglikelihoods ?? [], best = Math.max(...weighed);
+  const weighed = one.loglikelihoods ?? [], best = Math.max(...weighed.filter(isNumber));
   return [
     el("div", { class: "grade" }, verdictTag(one.verdict),
       el("dl", {}, el("dt", {}, "extracted"), el("dd", {}, one.extracted ?? BLANK),

@@ -111,12 +111,14 @@ const markOf = (series) => {
   return small;
 };
 
-/** Those that no other one beats in both, the least cost first: the Pareto front. */
+/** Those that no other one beats in both, the least cost first: the Pareto front. Equal ones are
+ * all on it, or none. */
 function undominated(items, cost, gain) {
-  let most = -Infinity;
+  let last = null;
   return [...items].sort((a, b) => cost(a) - cost(b) || gain(b) - gain(a)).filter((item) => {
-    if (gain(item) <= most) return false;
-    most = gain(item);
+    const isEqual = last && cost(item) === cost(last) && gain(item) === gain(last);
+    if (last && gain(item) <= gain(last) && !isEqual) return false;
+    last = item;
     return true;
   });
 }
