@@ -25,6 +25,7 @@ from stillhouse.evals.rows import Table, budget_table, comparison_table, score_t
 from stillhouse.evals.runs import Results
 from stillhouse.evals.sentences import caption, score_sentence
 from stillhouse.hardware import this_machine
+from stillhouse.units import format_seconds
 
 _RESULTS = Path(__file__).parent / "results"
 _MOST_SAMPLE_BYTES = 400_000  # of a file that everybody clones
@@ -76,12 +77,19 @@ def _parts(results: list[EvalResult], comparisons: list[Comparison]) -> list[str
         parts += [f"{title.partition(';')[0]}, {shape}. {prompt[0].upper()}{prompt[1:]}"]
         parts += [_markdown(table)]
         if not has_budgets:
-            parts += [
-                "\n".join(f"- {one.label}: {score_sentence(one.tasks[task])}" for one in having)
+            lines = [
+                f"- {one.label}: {score_sentence(one.tasks[task])}{_took(one)}" for one in having
             ]
+            parts += ["\n".join(lines)]
     if comparisons:
         parts += [_markdown(comparison_table(comparisons))]
     return parts
+
+
+def _took(result: EvalResult) -> str:
+    if result.duration_s is None or result.output_tokens_per_s is None:
+        return ""
+    return f"; {format_seconds(result.duration_s)}, {result.output_tokens_per_s:.0f} tok/s"
 
 
 def _markdown(table: Table) -> str:

@@ -96,7 +96,7 @@ def test_this_projects_own_sources_and_pages_are_no_loops() -> None:
     known: dict[str, int] = {}
     num_tokens = 0
     for path in sorted([*root.glob("stillhouse/**/*.py"), *root.glob("**/*.md")]):
-        if "vendor" in path.parts or "node_modules" in path.parts:
+        if {"vendor", "node_modules", ".venv"} & {*path.parts}:
             continue
         words = re.findall(r"\s?\w+|[^\w\s]|\s+", path.read_text())
         ids = [known.setdefault(word, len(known)) for word in words]
