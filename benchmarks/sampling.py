@@ -80,22 +80,22 @@ def _read(arguments: argparse.Namespace) -> tuple[NDArray[np.float32], float]:
         ids = np.array(tokenizer.encode(text)[: arguments.tokens], np.int32)
         blocks = -(-len(ids) // BLOCK_TOKENS)
         model = load_model(checkpoint, threads=this_machine().physical_cores)
-    try:
-        kv = KVCache(model.config, _USERS * blocks, "bf16")
-        rows = np.arange(len(ids), dtype=np.int32)
-        tables = np.arange(_USERS * blocks, dtype=np.int32).reshape(_USERS, blocks)
-        whole = Batch(ids, rows, np.zeros_like(rows), tables[:1], rows)
-        logits = model.forward(whole, kv).copy()
-        users = np.arange(_USERS, dtype=np.int32)
-        at = np.full(_USERS, len(ids) // 2, np.int32)
-        step = Batch(ids[:_USERS].copy(), at, users, tables, users)
-        steps_s = []
-        for _ in range(2 * arguments.rounds):
-            start_s = time.perf_counter()
-            model.forward(step, kv)
-            steps_s.append(time.perf_counter() - start_s)
-    finally:
-        model.close()
+        try:
+            kv = KVCache(model.config, _USERS * blocks, "bf16")
+            rows = np.arange(len(ids), dtype=np.int32)
+            tables = np.arange(_USERS * blocks, dtype=np.int32).reshape(_USERS, blocks)
+            whole = Batch(ids, rows, np.zeros_like(rows), tables[:1], rows)
+            logits = model.forward(whole, kv).copy()
+            users = np.arange(_USERS, dtype=np.int32)
+            at = np.full(_USERS, len(ids) // 2, np.int32)
+            step = Batch(ids[:_USERS].copy(), at, users, tables, users)
+            steps_s = []
+            for _ in range(2 * arguments.rounds):
+                start_s = time.perf_counter()
+                model.forward(step, kv)
+                steps_s.append(time.perf_counter() - start_s)
+        finally:
+            model.close()
     return logits, min(steps_s)
 
 
