@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,11 +18,20 @@ T = TypeVar("T")
 
 
 def read_runs(folder: Path) -> Results:
-    """Every run of a folder. Raises UsageError for one that holds none, or something else."""
+    """Every run of a folder, from the most bits a weight to the fewest and from the smallest budget
+    to none. Raises UsageError for one that holds none, or something else.
+    """
     found = Results()
     for store in runs_in(folder):
         found.results.append(_result(folder, store, store.settings(), found))
+    found.results.sort(key=_place)
     return found
+
+
+def _place(result: EvalResult) -> tuple[float, float]:
+    """Folders are sorted by name, where 128 comes before 32."""
+    bits, budget = result.bits_per_weight, result.thinking_budget
+    return -(bits or 0.0), math.inf if budget is None else budget
 
 
 def _result(folder: Path, store: RunStore, settings: dict[str, Any], found: Results) -> EvalResult:

@@ -149,6 +149,20 @@ def test_budgets_are_results_of_their_own_and_compared(
     assert comparison["difference"] == 1.0
 
 
+def test_earlier_runs_stand_from_the_smallest_budget_to_none(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, data: Path
+) -> None:
+    folder = ("--folder", str(tmp_path / "run"))
+    with StubServer(RIGHT) as stub:
+        assert still(monkeypatch, *words(stub, data, *folder)) == 0
+        more = (*folder, "--thinking-budget", "128,32")
+        assert still(monkeypatch, *words(stub, data, *more)) == 0
+    capsys.readouterr()
+    assert still(monkeypatch, "eval", "--with", str(tmp_path / "run"), "--json") == 0
+    results = json.loads(capsys.readouterr().out)["results"]
+    assert [one["thinking_budget"] for one in results] == [32, 128, None]
+
+
 def test_an_earlier_run_is_shown_beside_or_alone(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, data: Path
 ) -> None:
