@@ -207,11 +207,12 @@ def names_of(references: Sequence[str]) -> list[str]:
 
 
 def _parts(reference: str) -> tuple[str, ...]:
-    """Of a path without '.gguf'; a folder's name may well end in '1.5B', and keeps that."""
+    """Of a path without '.gguf'; a folder's name may well end in '1.5B', and keeps that. Links
+    keep their own name: what the hub's cache links to is called by a digest."""
     path = Path(reference)
     if not path.exists():
         return (reference,)
-    own = path.resolve()
+    own = path.parent.resolve() / path.name if path.name else path.resolve()
     return (*own.parts[:-1], own.name.removesuffix(".gguf"))
 
 

@@ -23,6 +23,12 @@ def test_a_file_is_called_by_its_name_and_others_as_they_are_written(tmp_path: P
     assert names_of([path, "deepseek-r1:1.5b"]) == ["r1-Q4_K_M", "deepseek-r1:1.5b"]
 
 
+def test_a_link_is_called_by_its_own_name(tmp_path: Path) -> None:
+    made(tmp_path, "blobs/5f2a")
+    (tmp_path / "r1-Q4_K_M.gguf").symlink_to(tmp_path / "blobs/5f2a")
+    assert names_of([str(tmp_path / "r1-Q4_K_M.gguf")]) == ["r1-Q4_K_M"]
+
+
 def test_a_folder_keeps_the_point_in_its_name(tmp_path: Path) -> None:
     for name in ("Qwen2.5-1.5B", "Qwen2.5-1.5B-Instruct"):
         (tmp_path / name).mkdir()
