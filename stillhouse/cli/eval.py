@@ -193,9 +193,11 @@ def evaluate(
                 raise
             failure = error  # what the others said by then is told first
     shown = beside(results, earlier, folder)
-    is_whole = failure is None and not results.is_stopped
-    has_baseline = baseline in {None, *(result.label for result in shown.results)}
-    comparisons = compare_all(shown.results, baseline) if is_whole or has_baseline else []
+    comparisons = []
+    try:
+        comparisons = compare_all(shown.results, baseline)
+    except UsageError as error:  # no such baseline: in a run that was cut short it may yet come
+        failure = failure or (None if results.is_stopped else error)
     document = whole_document(
         "eval",
         model=models[0] if models and len(targets) == 1 else None,

@@ -211,6 +211,16 @@ def test_what_is_whole_is_reported_though_another_model_fails(
     assert [one["label"] for one in json.loads(saved.read_text())["results"]] == ["vllm stub"]
 
 
+def test_a_baseline_that_is_not_there_costs_no_report(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], data: Path
+) -> None:
+    with StubServer(RIGHT) as stub:
+        assert still(monkeypatch, *words(stub, data, "--baseline", "Q8_0")) == 2
+    printed = capsys.readouterr()
+    assert "vllm stub: pass@1:2 100.0 %" in printed.out
+    assert "there is no result 'Q8_0' to compare with" in printed.err
+
+
 def test_a_server_that_is_not_there_is_found_before_another_is_asked(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], data: Path
 ) -> None:
