@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from stillhouse.errors import UsageError
+from stillhouse.evals.grading import boxes
 from stillhouse.evals.sample import Sample, Verdict
 from stillhouse.evals.statistics import Mean, Score, pass_at_1, pass_at_k, require_samples
 from stillhouse.evals.task import Problem, Task
 from stillhouse.evals.voting import Vote, maj_at_k
 
 _LEAST_VOTES = 3  # two either agree or are a tie
+_RIGHT = "= gold"  # no formula in plain form, which has no spaces
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,15 +95,14 @@ def summarise(
     pass_ks: Sequence[int] | None = None,
     maj_ks: Sequence[int] | None = None,
     is_greedy: bool | None = None,
-    answer_key: Callable[[str], Hashable] = str,
 ) -> TaskSummary:
     """`num_samples`: how many a question must have; those of higher numbers are left out. None
     takes what there is, if every problem has at least one.
 
     `pass_ks` and `maj_ks` are what to print; None is what the samples allow: powers of two, and
-    all. `is_greedy` is whether the run drew nothing; None goes by the task. `answer_key` says which
-    answers are one when they vote. Raises UsageError for samples that are missing, asked twice or
-    of no problem, and for a k without k samples of each question.
+    all. `is_greedy` is whether the run drew nothing; None goes by the task. Raises UsageError for
+    samples that are missing, asked twice or of no problem, and for a k without k samples of each
+    question.
     """
     rows = _rows(task, problems, samples, num_samples)
     kept = [sample for row in rows.values() for sample in row]
@@ -120,7 +121,7 @@ def summarise(
         pass_ks = () if has_shares else _default_ks(fewest)
     if maj_ks is None:
         maj_ks = [k for k in _default_ks(fewest) if k >= _LEAST_VOTES] if has_votes else ()
-    votes = [[Vote(one.extracted, one.score) for one in row] for row in rows.values()]
+    votes = [[Vote(_voted(task, one), one.score) for one in row] for row in rows.values()]
     return TaskSummary(
         task=task.name,
         title=task.title,
@@ -131,7 +132,7 @@ def summarise(
         samples=fewest,
         score=pass_at_1(list(scores.values()), is_greedy=greedy),
         pass_at={k: pass_at_k(list(scores.values()), k) for k in pass_ks},
-        maj_at={k: maj_at_k(votes, k, key=answer_key) for k in maj_ks},
+        maj_at={k: maj_at_k(votes, k) for k in maj_ks},
         verdicts=verdicts,
         mean_reasoning_tokens=_mean([one.reasoning_tokens for one in kept]) if tokens else None,
         mean_answer_tokens=_mean([one.answer_tokens for one in kept]) if tokens else None,
@@ -141,6 +142,14 @@ def summarise(
         is_greedy=greedy,
         scores=scores,
     )
+
+
+def _voted(task: Task, sample: Sample) -> str | None:
+    """Graders write numbers and letters in one form. Formulas can be written in many: those that
+    math-verify found to equal the right one are one answer, others where they read alike."""
+    if sample.extracted is None or task.grader != "mathematics":
+        return sample.extracted
+    return _RIGHT if sample.verdict == "right" else boxes.plain(sample.extracted)
 
 
 def _rows(

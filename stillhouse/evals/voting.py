@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,33 +15,31 @@ from stillhouse.evals.statistics import Mean, mean_of, require_samples
 
 @dataclass(frozen=True, slots=True)
 class Vote:
-    """A sample's answer as its grader wrote it down, None where it has none, and its score."""
+    """A sample's answer in one form for all ways to write it, None if it has none; its score."""
 
     answer: str | None
     score: float
 
 
-def maj_at_k(
-    votes: Sequence[Sequence[Vote]], k: int, *, key: Callable[[str], Hashable] = str
-) -> Mean:
+def maj_at_k(votes: Sequence[Sequence[Vote]], k: int) -> Mean:
     """The score of what most of k samples answer, the mean over questions.
 
     Exact: the expected value over all sets of k of a question's samples; for k = n there is one.
-    Answers are the same where `key` is. Those without an answer don't vote; without any vote the
-    score is 0. Of answers with equally many votes one is drawn, so that each counts with its share.
+    Samples without an answer don't vote; without any vote the score is 0. Of answers with equally
+    many votes one is drawn, so that each counts with its share.
     Raises UsageError without k samples of each question.
     """
     require_samples(votes, k, f"maj@{k}")
-    return mean_of([_expected(row, k, key) for row in votes])
+    return mean_of([_expected(row, k) for row in votes])
 
 
-def _expected(votes: Sequence[Vote], k: int, key: Callable[[str], Hashable]) -> float:
+def _expected(votes: Sequence[Vote], k: int) -> float:
     """Over all sets of k. An answer's score is its samples' mean: a grader may once have run out of
     time over the same answer."""
-    by_answer: dict[Hashable, list[float]] = defaultdict(list)
+    by_answer: dict[str, list[float]] = defaultdict(list)
     for vote in votes:
         if vote.answer is not None:
-            by_answer[key(vote.answer)].append(vote.score)
+            by_answer[vote.answer].append(vote.score)
     groups = [(len(scores), math.fsum(scores) / len(scores)) for scores in by_answer.values()]
     if not any(score for _, score in groups):
         return 0.0

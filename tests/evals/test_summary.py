@@ -139,3 +139,22 @@ def test_a_results_document_names_what_it_does_not_know() -> None:
     assert document["tasks"]["sums"]["questions"] == 1
     assert document["file_bytes"] is document["thinking_budget"] is None
     assert (document["label"], document["url"], document["engine"]) == ("Q4_0", "http://x", "other")
+
+
+def test_formulas_vote_together_however_they_are_written() -> None:
+    """Right ones, since they equal the gold one; others, where only spaces and braces differ."""
+    written = [("1/2", "right"), ("0.5", "right"), (r"\frac{1}{2}", "right"), ("2", "wrong")]
+    written += [(r"\frac{ x }{3}", "wrong"), (r"\dfrac{x}{3}", "wrong"), ("2", "wrong")]
+    made = [
+        replace(one, extracted=text, verdict=verdict, score=float(verdict == "right"))
+        for one, (text, verdict) in zip(samples("w" * 7), written, strict=True)
+    ]
+    mathematics = replace(TASK, grader="mathematics")
+    found = summarise(mathematics, problems(1), made, duration_s=None, maj_ks=[7])
+    assert found.maj_at[7].value == 1  # three to two and two
+    as_written = summarise(TASK, problems(1), made, duration_s=None, maj_ks=[7])
+    assert as_written.maj_at[7].value == 0
+    wrong_in_two_ways = [made[4], made[5], replace(made[0], number=0)]
+    made = [replace(one, number=number) for number, one in enumerate(wrong_in_two_ways)]
+    found = summarise(mathematics, problems(1), made, duration_s=None, maj_ks=[3])
+    assert found.maj_at[3].value == 0  # two to one

@@ -79,14 +79,6 @@ def test_more_samples_bring_out_the_most_frequent_answer() -> None:
     assert found[-1] == 1
 
 
-def test_the_same_answer_in_other_words_is_one_where_the_key_says_so() -> None:
-    row = [[Vote("1/2", 1.0), Vote("0.5", 1.0), Vote("2", 0.0), Vote("2", 0.0), Vote("2", 0.0)]]
-    row[0].append(Vote("½", 1.0))
-    assert maj_at_k(row, 6).value == 0
-    halves = {"0.5": "1/2", "½": "1/2"}
-    assert maj_at_k(row, 6, key=lambda answer: halves.get(answer, answer)).value == 0.5
-
-
 def test_an_answer_that_was_graded_twice_counts_with_the_mean() -> None:
     assert maj_at_k([[Vote("7", 1.0), Vote("7", 0.0), Vote("8", 0.0)]], 3).value == 0.5
 
