@@ -49,7 +49,7 @@ def main() -> None:
     document = whole_document(
         "eval",
         date=datetime.now(UTC).isoformat(timespec="seconds"),
-        seed=0,
+        seed=None,
         folder=None,
         results=[result.as_json() for result in found.results],
         comparisons=[one.as_json() for one in comparisons],
@@ -69,12 +69,16 @@ def _parts(results: list[EvalResult], comparisons: list[Comparison]) -> list[str
     parts = []
     for task in dict.fromkeys(name for result in results for name in result.tasks):
         having = [result for result in results if task in result.tasks]
-        title, prompt = caption(having[0].tasks[task])
+        title, prompt, *drawn = caption(having, task)
         has_budgets = len({result.thinking_budget for result in having}) > 1
         table = budget_table(results, task) if has_budgets else score_table(results, task)
         sizes = {(one.tasks[task].questions, one.tasks[task].samples) for one in having}
         shape = " and ".join(f"{questions} questions × {k}" for questions, k in sorted(sizes))
-        parts += [f"{title.partition(';')[0]}, {shape}. {prompt[0].upper()}{prompt[1:]}"]
+        lines = [
+            f"{title.partition(';')[0]}, {shape}",
+            *(_sentence(one) for one in [prompt, *drawn]),
+        ]
+        parts += [". ".join(lines)]
         parts += [_markdown(table)]
         if not has_budgets:
             lines = [
@@ -84,6 +88,10 @@ def _parts(results: list[EvalResult], comparisons: list[Comparison]) -> list[str
     if comparisons:
         parts += [_markdown(comparison_table(comparisons))]
     return parts
+
+
+def _sentence(text: str) -> str:
+    return text[0].upper() + text[1:]
 
 
 def _took(result: EvalResult) -> str:

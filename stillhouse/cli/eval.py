@@ -67,7 +67,8 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="LIST",
-            help="Tokens after which a thought is closed, as 256,1024,4096: a result for each.",
+            help="Tokens after which a thought is closed, as 256,1024,none: a result for each;"
+            " none leaves thoughts to the model.",
         ),
     ] = None,
     think: options.Think = None,
@@ -137,7 +138,7 @@ def evaluate(
     from stillhouse import hub
     from stillhouse.cli import eval_targets
     from stillhouse.cli.eval_report import report
-    from stillhouse.cli.eval_run import beside, earlier_runs, run_until_stopped
+    from stillhouse.cli.eval_run import beside, check_graders, earlier_runs, run_until_stopped
     from stillhouse.evals.asking import Wishes, check_thoughts
     from stillhouse.evals.comparison import compare_all
     from stillhouse.evals.runs import Results, RunPlan
@@ -160,6 +161,7 @@ def evaluate(
     tasks = eval_targets.tasks(task or []) if targets else []
     wishes = Wishes(seed, samples, max_tokens, temperature, top_p, think, token_budget)
     check_thoughts(tasks, wishes, budgets)
+    check_graders(tasks, allow_code=allow_code)
     plan = RunPlan(
         assignments=eval_targets.assignments(
             tasks, data=data, shots_data=shots_data, limit=limit, seed=seed, note=note
@@ -192,6 +194,8 @@ def evaluate(
             if not results.results:
                 raise
             failure = error  # what the others said by then is told first
+    if folder is not None and folder.resolve() in earlier:
+        earlier |= earlier_runs([folder])  # it has grown since
     shown = beside(results, earlier, folder)
     comparisons = []
     try:
@@ -202,7 +206,7 @@ def evaluate(
         "eval",
         model=models[0] if models and len(targets) == 1 else None,
         date=datetime.now(UTC).isoformat(timespec="seconds"),
-        seed=seed,
+        seed=seed if targets else None,
         folder=None if folder is None or not targets else str(folder),
         results=[result.as_json() for result in shown.results],
         comparisons=[one.as_json() for one in comparisons],

@@ -76,7 +76,7 @@ def _parts(
     parts: list[Table | list[str]] = []
     for task in dict.fromkeys(name for result in results for name in result.tasks):
         having = [result for result in results if task in result.tasks]
-        parts.append(caption(having[0].tasks[task]))
+        parts.append(caption(having, task))
         parts.append(score_table(results, task))
         if len({result.thinking_budget for result in having}) > 1:
             parts.append(budget_table(results, task))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +15,16 @@ from stillhouse.evals.earlier import read_runs
 from stillhouse.evals.grading.grader import Graders
 from stillhouse.evals.runs import Results, RunPlan, Target, run
 from stillhouse.evals.store import RunFolder
+from stillhouse.evals.task import Task
 from stillhouse.workers.event_loops import run_in_loop
+
+
+def check_graders(tasks: Iterable[Task], *, allow_code: bool) -> None:
+    """Raises UsageError for a task that cannot be graded here, before anything is fetched."""
+    graders = Graders(run_code=allow_code)
+    for task in tasks:
+        if task.grader is not None:
+            graders.check(task.grader)
 
 
 def run_until_stopped(
@@ -34,9 +43,6 @@ def run_until_stopped(
             stop.set()
 
         graders = Graders(run_code=allow_code)
-        for one in plan.assignments:
-            if one.task.grader is not None:
-                graders.check(one.task.grader)
         with suppress(NotImplementedError):  # Windows has no handlers in its loops
             loop.add_signal_handler(signal.SIGINT, interrupt)
         with LiveEval() as live, RunFolder(folder, live.note) as kept:
@@ -71,7 +77,7 @@ def beside(
     return Results(
         results=[result for one in every for result in one.results],
         samples=[sample for one in every for sample in one.samples],
-        warnings=[warning for one in every for warning in one.warnings],
+        warnings=list(dict.fromkeys(warning for one in every for warning in one.warnings)),
     )
 
 

@@ -64,16 +64,19 @@ def tasks(names: Iterable[str]) -> list[Task]:
 
 
 def budgets(text: str | None) -> tuple[int | None, ...]:
-    """`256,1024`; None where nothing is limited. Raises UsageError."""
+    """`256,1024,none`; None where nothing is limited. Raises UsageError."""
     if text is None:
         return (None,)
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() for part in parts) or len(set(parts)) < len(parts):
+    parts = [part.strip().lower() for part in text.split(",")]
+    if not all(part == "none" or (part.isascii() and part.isdecimal()) for part in parts):
+        parts = []
+    found = [None if part == "none" else int(part) for part in parts]
+    if not found or len(set(found)) < len(found):
         raise UsageError(
             f"'{text}' is no list for --thinking-budget",
-            hint="write different numbers of tokens: 256,1024,4096",
+            hint="write different numbers of tokens, or none: 256,1024,4096,none",
         )
-    return tuple(int(part) for part in parts)
+    return tuple(found)
 
 
 def assignments(

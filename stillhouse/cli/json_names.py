@@ -185,13 +185,16 @@ DOCUMENTS: Mapping[str, Mapping[str, str]] = {
     },
     "eval": {
         "date": "when it ended, UTC",
-        "seed": "that every sample's own is made of",
+        "seed": "that every sample's own is made of; null where only earlier runs are shown",
         "folder": "where every sample is kept; null where only earlier runs are shown",
         "results": "a list of {`label`, `model`, `quantization`, `engine`, `url` (null: in "
         "process), `file_bytes`, `bits_per_weight` (of all tensors), `thinking_budget` (null: "
         "none), `duration_s` (while samples were asked for), `output_tokens_per_s` (thoughts and "
-        "answers, all samples together), `tasks` ({name: {`title`, `version`, `prompt`, `source`, "
-        "`questions`, `samples` (of each question), `pass@1` (scores are from 0 to 1), "
+        "answers, all samples together, of tasks that write any), `openllm_average` and "
+        "`openllm_average_stderr` (the leaderboard's, null without its six tasks), `tasks` "
+        "({name: {`title`, `version`, `prompt`, `source`, "
+        "`options` (how answers were drawn: seed, temperature, limits), `questions`, `samples` (of "
+        "each question), `pass@1` (scores are from 0 to 1), "
         "`stderr_sampling` (if these questions were answered again; null where one sample each "
         "tells nothing), `stderr_questions` (for other questions like these), `interval` (95 %, "
         "for other questions), `pass@k` and `maj@k` ({k: share}), `pass@k_interval` and "
@@ -204,7 +207,7 @@ DOCUMENTS: Mapping[str, Mapping[str, str]] = {
         "baseline's label), `b`, `task`, `questions`, `samples`, `difference` (`b` less `a`), "
         "`low`, `high` (95 %), `stderr_questions`, `stderr_sampling`, `least_difference` (that "
         "would show in 4 of 5 such runs), `recovery` (`b` over `a`), `recovery_low`, "
-        "`recovery_high`, `verdict` (in words)}",
+        "`recovery_high`, `verdict` (in words), `asked_otherwise` (options that differ)}",
         "warnings": "what is missing, or wrong with how a model was asked",
     },
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,9 +95,16 @@ def need_tokens(assignments: Sequence[Assignment], wishes: Wishes) -> int:
 
 
 def settings_for(
-    assignment: Assignment, system: System, wishes: Wishes, thinking_budget: int | None
+    assignment: Assignment,
+    system: System,
+    wishes: Wishes,
+    thinking_budget: int | None,
+    before: Mapping[str, Any] | None = None,
 ) -> TaskSettings:
-    """Raises UsageError where samples would be copies of each other, or wishes contradict."""
+    """`before` is how this system was asked the task in an earlier session, as `as_json` has it.
+
+    Raises UsageError where samples would be copies of each other, or wishes contradict.
+    """
     task = assignment.task
     samples = wishes.samples or task.samples
     is_weighed = task.asking == "choices"
@@ -115,6 +122,9 @@ def settings_for(
     max_tokens = _most_tokens(task, wishes)
     context = system.context_tokens
     has_room = context is None or assignment.prompt_tokens + max_tokens <= context
+    if before is not None:  # a server may tell its context only once its model is loaded
+        has_room = "max_tokens" in before
+        context = before.get("context_tokens") if context is None else context
     # A chat's limit is for thoughts as long as they get; a completion's is part of its protocol.
     if has_room or wishes.max_tokens is not None or task.asking == "completion":
         options["max_tokens"] = max_tokens

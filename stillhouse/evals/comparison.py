@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +11,15 @@ from stillhouse.evals.paired import Difference, difference_of, verdict_of
 from stillhouse.evals.result import EvalResult
 from stillhouse.evals.summary import TaskSummary
 
+# Seeds: other samples of the same. Budgets open a thought, and are what is compared.
+_MAY_DIFFER = ("seed", "thinking_budget")
+
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """`b` against the baseline `a`, by their labels; `difference` is None where the verdict says
-    that they are not comparable. `samples` is how many a question has in both runs."""
+    that they are not comparable. `samples` is how many a question has in both runs, `differs` how
+    they were asked otherwise, `temperature 0.6 and 0.7`, budgets of thought apart."""
 
     a: str
     b: str
@@ -24,6 +28,7 @@ class Comparison:
     samples: int
     difference: Difference | None
     verdict: str
+    differs: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """The names of `still eval --json`: `difference` in scores from 0 to 1, `recovery` as a
@@ -46,6 +51,7 @@ class Comparison:
             "recovery_low": None if recovery is None else recovery.low,
             "recovery_high": None if recovery is None else recovery.high,
             "verdict": self.verdict,
+            "asked_otherwise": list(self.differs),
         }
 
 
@@ -65,7 +71,8 @@ def compare(baseline: TaskSummary, other: TaskSummary, *, a: str, b: str) -> Com
     )
     fewest = min(baseline.all_samples, other.all_samples)
     verdict = verdict_of(difference, fewest)
-    return Comparison(a, b, other.task, baseline.questions, samples, difference, verdict)
+    differs = tuple(_differs(baseline.options, other.options))
+    return Comparison(a, b, other.task, baseline.questions, samples, difference, verdict, differs)
 
 
 def compare_all(results: Sequence[EvalResult], baseline: str | None = None) -> list[Comparison]:
@@ -96,6 +103,23 @@ def _reason(a: TaskSummary, b: TaskSummary) -> str | None:
         return "versions of the task differ"
     if a.prompt != b.prompt:
         return "prompts differ"
-    if a.scores.keys() != b.scores.keys():
+    if a.scores.keys() != b.scores.keys() or a.digests != b.digests:
         return "questions differ"
     return None
+
+
+def _differs(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[str]:
+    """Of the options that change what is drawn, and how much may be written."""
+    has_budget = bool(a.get("thinking_budget") or b.get("thinking_budget"))
+    may_differ = (*_MAY_DIFFER, "think") if has_budget else _MAY_DIFFER
+    for name in dict.fromkeys([*a, *b]):
+        if name not in may_differ and a.get(name) != b.get(name):
+            values = [told(options.get(name)) for options in (a, b)]
+            yield f"{name} {values[0]} and {values[1]}"
+
+
+def told(value: Any) -> str:
+    """An option's value in a sentence."""
+    if value is None:
+        return "not said"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else f"{value}"

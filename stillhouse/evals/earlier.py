@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 
 from stillhouse.errors import UsageError
 from stillhouse.evals.result import EvalResult
-from stillhouse.evals.runs import Results, page_samples, summary_of
+from stillhouse.evals.runs import Results
 from stillhouse.evals.store import RunStore, read_questions, runs_in
-from stillhouse.evals.summary import TaskSummary
 from stillhouse.evals.tasks import task_named
+from stillhouse.evals.told import RunTold
 
 T = TypeVar("T")
 
@@ -46,35 +46,25 @@ def _result(folder: Path, store: RunStore, settings: dict[str, Any], found: Resu
     def maybe(name: str, kind: type[T]) -> T | None:
         return None if settings.get(name) is None else fact(name, kind)
 
-    label = fact("label", str)
-    tasks: dict[str, TaskSummary] = {}
-    duration_s, tokens = 0.0, 0
+    told = RunTold(fact("label", str), maybe("seed", int))
     for name, asked in settings["tasks"].items():
         # As it was asked then: with another version or prompt it is not comparable, and says so.
         task = replace(task_named(name), version=asked["version"], prompt=asked["prompt"])
         problems = read_questions(folder, name)[: asked["questions"]]
-        is_greedy = asked["options"].get("temperature", 0.0) == 0
         with store.open(name, to_read=True) as samples:
-            summary, warning = summary_of(
-                task, problems, samples, asked["samples"], is_greedy=is_greedy
-            )
-            duration_s += samples.duration_s
-            tokens += samples.num_tokens
-            found.samples += page_samples(label, problems, samples.samples)
-        if summary is not None:
-            tasks[name] = summary
-        if warning is not None:
-            found.warnings.append(f"{label}: {warning}")
+            told.read(task, problems, samples, asked)
+    found.samples += told.samples
+    found.warnings += told.warnings
     return EvalResult(
-        label=label,
+        label=told.label,
         model=fact("model", str),
-        tasks=tasks,
+        tasks=told.tasks,
         quantization=maybe("quantization", str),
         engine=fact("engine", str),
         url=maybe("url", str),
         file_bytes=maybe("file_bytes", int),
         bits_per_weight=maybe("bits_per_weight", float),
         thinking_budget=maybe("thinking_budget", int),
-        duration_s=duration_s,
-        output_tokens_per_s=tokens / duration_s if tokens and duration_s else None,
+        duration_s=told.duration_s,
+        output_tokens_per_s=told.output_tokens_per_s,
     )

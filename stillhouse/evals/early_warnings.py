@@ -41,6 +41,12 @@ class EarlyWarning:
         self._said |= {kind for kind, _ in found}
         return [f"{self._task.name}: {text}" for _, text in found]
 
+    def standing(self) -> list[str]:
+        """Sentences that hold now, said before or not."""
+        if len(self._scores) < _LEAST_QUESTIONS:
+            return []
+        return [f"{self._task.name}: {text}" for _, text in self._found()]
+
     def _count(self, sample: Sample) -> None:
         self._scores[sample.problem].append(sample.score)
         self._verdicts[sample.verdict] += 1
@@ -54,9 +60,8 @@ class EarlyWarning:
                 f"all {total} samples {whys[0] if whys else 'end without an answer'}",
             )
             return
-        if not self._verdicts["right"] and not self._task.chance:
-            yield "none", f"none of {len(self._scores)} questions is right yet: look at a sample"
-        if "chance" not in self._said:
-            below = chance_warning(list(self._scores.values()), self._task.chance)
-            if below is not None:
-                yield "chance", below
+        below = chance_warning(list(self._scores.values()), self._task.chance)
+        if below is not None:
+            yield "chance", below
+        elif not self._verdicts["right"]:
+            yield "none", f"none of {len(self._scores)} questions is right: look at a sample"

@@ -51,6 +51,7 @@ class EvalResult:
 
     def as_json(self) -> dict[str, Any]:
         """The names of `still eval --json`."""
+        average = self.openllm_average
         return {
             "label": self.label,
             "model": self.model,
@@ -62,6 +63,8 @@ class EvalResult:
             "thinking_budget": self.thinking_budget,
             "duration_s": self.duration_s,
             "output_tokens_per_s": self.output_tokens_per_s,
+            "openllm_average": None if average is None else average[0],
+            "openllm_average_stderr": None if average is None else average[1],
             "tasks": {name: summary.as_json() for name, summary in self.tasks.items()},
         }
 

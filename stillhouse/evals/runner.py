@@ -121,7 +121,6 @@ class TaskRunner:
         self._room = asyncio.Semaphore(limits.concurrency)
         self._early_warning = EarlyWarning(self._task, store.samples)
         self._began_at = clock()
-        self.warnings: list[str] = []
 
     async def run(self) -> None:
         """Asks what is missing, and sorts the file once all is there that there will be.
@@ -279,7 +278,6 @@ class TaskRunner:
         self._store.add(sample, Done(sample.problem, sample.number, session, at_s, ttft_s, e2e_s))
         self._listener.sample_ended(sample)
         for warning in self._early_warning.look(sample):
-            self.warnings.append(warning)
             self._listener.warn(warning)
 
     def _seed(self, problem: Problem, number: int) -> int:

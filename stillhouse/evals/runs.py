@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -12,11 +12,11 @@ from stillhouse.evals.asking import Assignment, TaskSettings, Wishes, need_token
 from stillhouse.evals.result import EvalResult
 from stillhouse.evals.runner import Graders, Limits, TaskRunner
 from stillhouse.evals.runner import Listener as TaskListener
-from stillhouse.evals.sample import Sample
-from stillhouse.evals.store import RunFolder, TaskStore
-from stillhouse.evals.summary import TaskSummary, summarise
+from stillhouse.evals.store import RunFolder
+from stillhouse.evals.summary import TaskSummary
 from stillhouse.evals.systems import InProcess, LoadSettings, Served, System, opened, reach
-from stillhouse.evals.task import Problem, Task
+from stillhouse.evals.task import Task
+from stillhouse.evals.told import RunTold
 
 Target = InProcess | Served
 
@@ -84,9 +84,7 @@ async def run(
                     folder.ask(one.task.name, one.problems)
                 for text in entry.notes:
                     listener.note(text)
-                result = await entry.run(graders, listener, stop, results)
-                if result.tasks or not stop.is_set():
-                    results.results.append(result)
+                await entry.run(graders, listener, stop, results)
                 if stop.is_set():
                     results.is_stopped = True
                     return
@@ -100,10 +98,12 @@ class _Entry:
     ) -> None:
         self._system = system
         self._budget = budget
-        self._label = label
         self._plan = plan
+        self._told = RunTold(label, plan.wishes.seed)
+        before = folder.options(label)
         self._settings = [
-            settings_for(one, system, plan.wishes, budget) for one in plan.assignments
+            settings_for(one, system, plan.wishes, budget, before.get(one.task.name))
+            for one in plan.assignments
         ]
         self._store = folder.run(label, self._as_json())
 
@@ -111,7 +111,7 @@ class _Entry:
     def notes(self) -> list[str]:
         """What a user has to know of how it is asked."""
         return [
-            f"{self._label}, {one.task.name}: answers end where the context of"
+            f"{self._told.label}, {one.task.name}: answers end where the context of"
             f" {settings.context_tokens:,} tokens does, not after {one.task.max_tokens:,}"
             for one, settings in zip(self._plan.assignments, self._settings, strict=True)
             if one.task.asking != "choices" and "max_tokens" not in settings.options
@@ -119,84 +119,79 @@ class _Entry:
 
     async def run(
         self, graders: Graders, listener: Listener, stop: asyncio.Event, results: Results
-    ) -> EvalResult:
-        tasks: dict[str, TaskSummary] = {}
-        duration_s, tokens = 0.0, 0
-        for assignment, settings in zip(self._plan.assignments, self._settings, strict=True):
-            if stop.is_set():
-                break
-            task = assignment.task
-            with self._store.open(task.name) as store:
-                await self._run_task(
-                    assignment, settings, store, tokens, graders, listener, stop, results
-                )
-                summary, warning = summary_of(
-                    task, assignment.problems, store, settings.samples, is_greedy=settings.is_greedy
-                )
-                if warning is not None:
-                    results.is_incomplete = True
-                    results.warnings.append(f"{self._label}: {warning}")
-                    listener.warn(warning)
-                duration_s += store.duration_s
-                tokens += store.num_tokens
-                results.samples += page_samples(self._label, assignment.problems, store.samples)
-            if summary is not None:
-                tasks[task.name] = summary
-                listener.task_ended(self._label, summary)
-        facts = self._system.facts
+    ) -> None:
+        """Asks every task, and adds what they tell: when one fails, of those before it."""
+        try:
+            for assignment, settings in zip(self._plan.assignments, self._settings, strict=True):
+                if stop.is_set():
+                    break
+                await self._run_task(assignment, settings, graders, listener, stop)
+        finally:
+            if self._told.tasks:
+                results.results.append(self._result())
+            results.samples += self._told.samples
+            results.warnings += self._told.warnings
+            results.is_incomplete |= self._told.is_incomplete
+
+    def _result(self) -> EvalResult:
+        facts, told = self._system.facts, self._told
         return EvalResult(
-            label=self._label,
+            label=told.label,
             model=facts.model,
-            tasks=tasks,
+            tasks=told.tasks,
             quantization=facts.quantization,
             engine=facts.engine,
             url=facts.url,
             file_bytes=facts.file_bytes,
             bits_per_weight=facts.bits_per_weight,
             thinking_budget=self._budget,
-            duration_s=duration_s,
-            output_tokens_per_s=tokens / duration_s if tokens and duration_s else None,
+            duration_s=told.duration_s,
+            output_tokens_per_s=told.output_tokens_per_s,
         )
 
     async def _run_task(
         self,
         assignment: Assignment,
         settings: TaskSettings,
-        store: TaskStore,
-        tokens_before: int,
         graders: Graders,
         listener: Listener,
         stop: asyncio.Event,
-        results: Results,
     ) -> None:
-        wishes = self._plan.wishes
-        kept = store.samples
-        listener.task_begins(
-            self._label,
-            assignment.task,
-            total=len(assignment.problems) * settings.samples,
-            done=len(kept),
-            right=sum(one.score for one in kept),
-        )
-        left = None if wishes.token_budget is None else wishes.token_budget - tokens_before
-        runner = TaskRunner(
-            assignment,
-            settings,
-            wishes.seed,
-            self._system.talker,
-            graders,
-            store,
-            Limits(self._plan.loading.concurrency, left),
-            listener,
-            stop,
-        )
-        await runner.run()
-        results.warnings += [f"{self._label}, {warning}" for warning in runner.warnings]
+        wishes, task = self._plan.wishes, assignment.task
+        with self._store.open(task.name) as store:
+            kept = store.of(assignment.problems, settings.samples)
+            listener.task_begins(
+                self._told.label,
+                task,
+                total=len(assignment.problems) * settings.samples,
+                done=len(kept),
+                right=sum(one.score for one in kept),
+            )
+            left = None if wishes.token_budget is None else wishes.token_budget - self._told.tokens
+            runner = TaskRunner(
+                assignment,
+                settings,
+                wishes.seed,
+                self._system.talker,
+                graders,
+                store,
+                Limits(self._plan.loading.concurrency, left),
+                listener,
+                stop,
+            )
+            try:
+                await runner.run()
+            finally:
+                asked = settings.as_json(assignment)
+                for warning in self._told.read(task, assignment.problems, store, asked):
+                    listener.warn(warning)
+        if task.name in self._told.tasks:
+            listener.task_ended(self._told.label, self._told.tasks[task.name])
 
     def _as_json(self) -> dict[str, Any]:
         """What a resumed run must agree in."""
         document = {
-            "label": self._label,
+            "label": self._told.label,
             **self._system.facts.as_json(),
             "thinking_budget": self._budget,
             "seed": self._plan.wishes.seed,
@@ -210,58 +205,14 @@ class _Entry:
         return {**document, "tasks": tasks}
 
 
-def summary_of(
-    task: Task, problems: Sequence[Problem], store: TaskStore, samples: int, *, is_greedy: bool
-) -> tuple[TaskSummary | None, str | None]:
-    """What the samples say, and a warning where some are missing: then only the questions count
-    that have all of theirs. None where there is no such question.
-    """
-    numbers: dict[str, set[int]] = {problem.id: set() for problem in problems}
-    for sample in store.samples:
-        if sample.number < samples and sample.problem in numbers:
-            numbers[sample.problem].add(sample.number)
-    whole = [problem for problem in problems if len(numbers[problem.id]) == samples]
-    warning = None
-    if len(whole) < len(problems):
-        there, wanted = sum(map(len, numbers.values())), len(problems) * samples
-        warning = (
-            f"{task.name} is incomplete: {there:,} of {wanted:,} samples are there; only the"
-            f" {len(whole):,} of {len(problems):,} questions that have all of theirs count"
-        )
-    if not whole:
-        return None, warning
-    ids = {problem.id for problem in whole}
-    summary = summarise(
-        task,
-        whole,
-        [sample for sample in store.samples if sample.problem in ids],
-        duration_s=store.duration_s if warning is None else None,
-        num_samples=samples,
-        is_greedy=is_greedy,
-    )
-    return summary, warning
-
-
-def page_samples(
-    label: str, problems: Sequence[Problem], samples: Sequence[Sample]
-) -> Iterator[dict[str, Any]]:
-    """In the order of the problems, each with what a reader has to know of its problem."""
-    order = {problem.id: place for place, problem in enumerate(problems)}
-    known = [sample for sample in samples if sample.problem in order]
-    for sample in sorted(known, key=lambda one: (order[one.problem], one.number)):
-        problem = problems[order[sample.problem]]
-        asked = {"label": label, "prompt": problem.prompt, "gold": problem.gold}
-        yield {**asked, **sample.as_json()}
-
-
 def _label(system: System, budget: int | None, taken: set[str]) -> str:
+    suffix = "" if budget is None else f", {budget:,} tokens of thought"
     name = system.facts.name
-    if name in taken and system.facts.url is not None:
+    if name + suffix in taken and system.facts.url is not None:
         name = f"{name} at {system.facts.url}"
-    if budget is not None:
-        name = f"{name}, {budget:,} tokens of thought"
-    if name in taken:
+    if name + suffix in taken:
         raise UsageError(
-            f"'{name}' would be evaluated twice", hint="name each model, server and budget once"
+            f"'{name}{suffix}' would be evaluated twice",
+            hint="name each model, server and budget once",
         )
-    return name
+    return name + suffix

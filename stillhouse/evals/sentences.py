@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
-from stillhouse.evals.comparison import Comparison
+from stillhouse.evals.comparison import Comparison, told
 from stillhouse.evals.paired import LEAST_QUESTIONS
 from stillhouse.evals.result import EvalResult
 from stillhouse.evals.rows import interval, percent
@@ -14,13 +15,36 @@ from stillhouse.evals.summary import TaskSummary
 _MANY = 5  # comparisons, from which on one may well be shown by chance
 
 
-def caption(summary: TaskSummary) -> list[str]:
-    """The lines above a task's scores: its name and version, whose protocol it is, and the prompt
-    as it is sent, line ends written as in JSON."""
-    return [
-        f"{summary.title} ({summary.task}, version {summary.version}); {summary.source}",
-        f"prompt: {json.dumps(summary.prompt, ensure_ascii=False)}",
+def caption(results: Sequence[EvalResult], task: str) -> list[str]:
+    """The lines above a task's scores: its name and version, whose protocol it is, the prompt as it
+    is sent with line ends written as in JSON, and how answers were drawn."""
+    having = [(one.label, one.tasks[task]) for one in results if task in one.tasks]
+    first = having[0][1]
+    template = first.prompt.replace("{{", "{").replace("}}", "}")  # as `str.format` has it
+    lines = [
+        f"{first.title} ({task}, version {first.version}); {first.source}",
+        f"prompt: {json.dumps(template, ensure_ascii=False)}",
     ]
+    drawn = [(label, _drawn(one.options)) for label, one in having if one.options]
+    if len({text for _, text in drawn}) == 1:
+        return [*lines, f"drawn with {drawn[0][1]}"]
+    return [*lines, *(f"{label}: drawn with {text}" for label, text in drawn)]
+
+
+def _drawn(options: Mapping[str, Any]) -> str:
+    """`temperature 0.7, top_p 0.8, seed 0, at most 1,024 tokens`. Budgets stand in a column."""
+    shown = [
+        f"{name} {told(options[name])}"
+        for name in ("temperature", "top_p", "top_k", "min_p", "seed")
+        if options.get(name) is not None
+    ]
+    if options.get("max_tokens") is not None:
+        shown.append(f"at most {options['max_tokens']:,} tokens")
+    elif options.get("context_tokens") is not None:
+        shown.append(f"answers as long as a context of {options['context_tokens']:,} tokens allows")
+    if options.get("think") is False:
+        shown.append("no thought")
+    return ", ".join(shown)
 
 
 def score_sentence(summary: TaskSummary) -> str:
@@ -68,8 +92,9 @@ def score_notes(results: Sequence[EvalResult]) -> Iterator[str]:
             )
     if any(one.maj_at for _, one in summaries):
         yield (
-            "maj@k is what most of k samples answer, in the mean over all sets of k; answers count"
-            " as one where they are written alike, ties in equal shares, no answer has no vote"
+            "maj@k is what most of k samples answer, in the mean over all sets of k; right formulas"
+            " are one answer, wrong ones where they are written alike; ties count in equal shares,"
+            " no answer has no vote"
         )
     for result in results:
         average = result.openllm_average
@@ -104,6 +129,12 @@ def comparison_notes(comparisons: Sequence[Comparison]) -> Iterator[str]:
         "differences are taken question by question; their intervals are for other questions like"
         " these, and recovery is the ratio of the two scores (Fieller's interval)"
     )
+    for one in comparisons:
+        if one.differs:
+            yield (
+                f"{one.b} against {one.a}, {one.task}: not asked alike, {', '.join(one.differs)};"
+                " the difference holds that too"
+            )
     for one in filter(_moves_only_here, comparisons):
         yield (
             f"{one.b} against {one.a}, {one.task}: on these very questions the difference is more"

@@ -23,14 +23,10 @@ from pydantic import TypeAdapter
 
 from stillhouse.errors import UsageError
 from stillhouse.evals.lines import LineFile, line_of, parse_line, whole_lines, write_whole
+from stillhouse.evals.run_settings import ANOTHER, SETTINGS, check_label, grown, read_settings
 from stillhouse.evals.sample import Sample
 from stillhouse.evals.task import Problem
 from stillhouse.hub.locking import locked
-
-_SETTINGS = "run.json"
-_GROWS = ("questions", "samples")  # settings of a task that a later run may raise
-_MAY_DIFFER = ("tasks", "url")  # tasks are compared by themselves; a server may have moved
-_ANOTHER = "give another --folder, or the same settings as before"
 
 _SAMPLES = TypeAdapter(Sample)
 _PROBLEMS = TypeAdapter(Problem)
@@ -68,16 +64,15 @@ class RunFolder:
             raise UsageError(f"{path}: {error.strerror or error}") from error
 
     def ask(self, task: str, problems: Sequence[Problem]) -> None:
-        """Notes what is asked, beside what was asked before. Raises as `compare` does."""
+        """Notes what is asked, beside what was asked before: that may be more. Raises as `compare`
+        does."""
         if self.compare(task, problems) < len(problems):
             path = self._questions(task)
             path.parent.mkdir(exist_ok=True)
             write_whole(path, map(_line, problems))
 
     def compare(self, task: str, problems: Sequence[Problem]) -> int:
-        """How many were asked before. Raises UsageError where something else was asked here; more
-        than before may be.
-        """
+        """How many were asked before. Raises UsageError where something else was asked here."""
         path = self._questions(task)
         lines = map(_line, problems)
         before, _ = whole_lines(path)
@@ -86,20 +81,24 @@ class RunFolder:
                 raise UsageError(
                     f"question {number} of {task} is '{problems[number - 1].id}', and another one,"
                     f" or worded otherwise, in {self.path}",
-                    hint=_ANOTHER,
+                    hint=ANOTHER,
                 )
-        if len(before) > len(problems):
-            raise UsageError(
-                f"{self.path} has {len(before)} questions of {task}, and {len(problems)} are asked",
-                hint=f"give --limit {len(before)} or more, or another --folder",
-            )
         return len(before)
+
+    def options(self, label: str) -> dict[str, dict[str, Any]]:
+        """How each task was asked of a model before; empty where it was asked nothing yet."""
+        path = self.path / file_name(label) / SETTINGS
+        tasks = read_settings(path)["tasks"] if path.exists() else {}
+        return {name: task["options"] for name, task in tasks.items()}
 
     def run(self, label: str, settings: Mapping[str, Any]) -> RunStore:
         """The part of the folder for a model and its settings. Raises UsageError, which names what
-        differs, if others were used under this label before.
+        differs, if others were used under this label before, or if its server's samples are under
+        another label: two servers of one model are told apart by the order in which they are named.
         """
         store = RunStore(self.path / file_name(label), self._note)
+        others = [read_settings(path) for path in self.path.glob(f"*/{SETTINGS}")]
+        check_label(label, settings, others, self.path)
         store.check(settings)
         return store
 
@@ -130,30 +129,15 @@ class RunStore:
 
     def check(self, settings: Mapping[str, Any]) -> None:
         """Writes the settings, beside those of earlier tasks; see `RunFolder.run`."""
-        path = self.path / _SETTINGS
+        path = self.path / SETTINGS
         before = read_settings(path) if path.exists() else {}
-        tasks = dict(before.get("tasks", {}))
-        for name, task in settings.get("tasks", {}).items():
-            old = tasks.get(name)
-            if old is not None:
-                _compare(_without(old, _GROWS), _without(task, _GROWS), f"{name}: ", self.path)
-                for what in _GROWS:
-                    if old.get(what, 0) > task.get(what, 0):
-                        raise UsageError(
-                            f"{name}: {self.path} is a run of {old[what]} {what}, and"
-                            f" {task[what]} are asked for",
-                            hint=_ANOTHER,
-                        )
-            tasks[name] = task
-        if before:
-            _compare(_without(before, _MAY_DIFFER), _without(settings, _MAY_DIFFER), "", self.path)
-        whole = {**settings, "tasks": tasks}
+        whole = grown(before, settings, self.path)
         if whole != before:
             self.path.mkdir(parents=True, exist_ok=True)
             write_whole(path, [json.dumps(whole, indent=1, ensure_ascii=False).encode(), b"\n"])
 
     def settings(self) -> dict[str, Any]:
-        return read_settings(self.path / _SETTINGS)
+        return read_settings(self.path / SETTINGS)
 
     def open(self, task: str, *, to_read: bool = False) -> TaskStore:
         """The samples of a task so far, to add to; or `to_read` alone, as they are now."""
@@ -189,6 +173,11 @@ class TaskStore:
         """In no order."""
         return tuple(self._samples.values())
 
+    def of(self, problems: Sequence[Problem], num_samples: int) -> list[Sample]:
+        """The first samples of these problems, in no order: a folder may hold more."""
+        ids = {problem.id for problem in problems}
+        return [one for one in self.samples if one.number < num_samples and one.problem in ids]
+
     @property
     def num_tokens(self) -> int:
         """Thoughts and answers of all samples."""
@@ -212,11 +201,13 @@ class TaskStore:
         self._times.append(done)
 
     def sort(self, problems: Sequence[Problem]) -> None:
-        """Writes the file again, in the order of the problems; what is of none of them last."""
-        order = {problem.id: place for place, problem in enumerate(problems)}
+        """Writes the file again, in the order of the problems; what is of none of them last, as it
+        stood."""
+        order = {problem.id: (place,) for place, problem in enumerate(problems)}
+        last = (len(order),)
         ordered = sorted(
             self._samples.values(),
-            key=lambda one: (order.get(one.problem, len(order)), one.problem, one.number),
+            key=lambda one: (*order[one.problem], one.number) if one.problem in order else last,
         )
         self._lines.close()
         if ordered:
@@ -233,26 +224,6 @@ class TaskStore:
         self.close()
 
 
-def read_settings(path: Path) -> dict[str, Any]:
-    """Of a run. Raises UsageError for what is no run's."""
-    try:
-        settings = json.loads(path.read_bytes().decode())
-        if not isinstance(settings, dict) or not isinstance(settings.get("tasks"), dict):
-            raise ValueError("it has no tasks")
-        if not all(map(_is_task, settings["tasks"].values())):
-            raise ValueError("its tasks have no settings")
-    except (OSError, ValueError, RecursionError) as error:
-        raise UsageError(f"{path} is no run of 'still eval': {error}") from None
-    return settings
-
-
-def _is_task(settings: object) -> bool:
-    kinds = {"version": int, "prompt": str, "questions": int, "samples": int, "options": dict}
-    return isinstance(settings, dict) and all(
-        isinstance(settings.get(name), kind) for name, kind in kinds.items()
-    )
-
-
 def read_questions(folder: Path, task: str) -> list[Problem]:
     """What was asked in a run's folder. Raises UsageError where it cannot be read."""
     path = folder / "questions" / f"{file_name(task)}.jsonl"
@@ -261,7 +232,7 @@ def read_questions(folder: Path, task: str) -> list[Problem]:
 
 def runs_in(folder: Path) -> list[RunStore]:
     """Of every label, sorted. Raises UsageError where there is none."""
-    found = [RunStore(path.parent) for path in sorted(folder.glob(f"*/{_SETTINGS}"))]
+    found = [RunStore(path.parent) for path in sorted(folder.glob(f"*/{SETTINGS}"))]
     if not found:
         raise UsageError(f"{folder} holds no run of 'still eval'", hint="a run's --folder is meant")
     return found
@@ -285,19 +256,3 @@ def _read(
 def _line(problem: Problem) -> bytes:
     """Without `extra`: what graders need may be large, and is no part of what is asked."""
     return line_of(asdict(replace(problem, extra=None)))
-
-
-def _without(settings: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    return {name: value for name, value in settings.items() if name not in names}
-
-
-def _compare(old: Mapping[str, Any], new: Mapping[str, Any], where: str, folder: Path) -> None:
-    for name in dict.fromkeys([*new, *old]):
-        was, is_now = old.get(name), new.get(name)
-        if isinstance(was, dict) and isinstance(is_now, dict):
-            _compare(was, is_now, where, folder)
-        elif was != is_now:
-            texts = [json.dumps(one, ensure_ascii=False)[:200] for one in (was, is_now)]
-            raise UsageError(
-                f"{where}{name} was {texts[0]} in {folder}, and is {texts[1]} now", hint=_ANOTHER
-            )

@@ -44,7 +44,9 @@ class TaskSummary:
     seconds_per_correct: float | None
     groups: Mapping[str, tuple[int, Score]]  # questions and score of each
     is_greedy: bool
+    options: Mapping[str, Any]  # how it was asked: seed, temperature, limits
     scores: Mapping[str, tuple[float, ...]] = field(repr=False)
+    digests: Mapping[str, str] = field(repr=False)  # of each question: what was asked, its gold
 
     @property
     def questions(self) -> int:
@@ -66,6 +68,7 @@ class TaskSummary:
             "version": self.version,
             "prompt": self.prompt,
             "source": self.source,
+            "options": dict(self.options),
             "questions": self.questions,
             "samples": self.samples,
             **_score_json(self.score),
@@ -95,6 +98,7 @@ def summarise(
     pass_ks: Sequence[int] | None = None,
     maj_ks: Sequence[int] | None = None,
     is_greedy: bool | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> TaskSummary:
     """`num_samples`: how many a question must have; those of higher numbers are left out. None
     takes what there is, if every problem has at least one.
@@ -140,7 +144,9 @@ def summarise(
         seconds_per_correct=duration_s / right if duration_s is not None and right else None,
         groups=_groups(problems, scores, is_greedy=greedy),
         is_greedy=greedy,
+        options=options or {},
         scores=scores,
+        digests={problem.id: problem.digest for problem in problems},
     )
 
 

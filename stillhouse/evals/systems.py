@@ -193,27 +193,37 @@ def names_of(references: Sequence[str]) -> list[str]:
     """What tells models apart in a table: of a path its last name, and the folders before it that
     it takes; of others the reference. Raises UsageError for a model that is named twice.
     """
-    parts = [_parts(reference) for reference in references]
-    for number, own in enumerate(parts):
-        if own in parts[:number]:
+    places = [_place(reference) for reference in references]
+    for number, place in enumerate(places):
+        if place in places[:number]:
             raise UsageError(f"'{references[number]}' is named twice", hint="name each model once")
+    short = [_without_suffix(place) for place in places]
+    # A file and a folder may differ in nothing else.
+    parts = [
+        place if short.count(own) > 1 else own for place, own in zip(places, short, strict=True)
+    ]
     taken = [1] * len(parts)
     while True:
         names = ["/".join(own[-most:]) for own, most in zip(parts, taken, strict=True)]
         if len(set(names)) == len(names):
             return names
-        for place, name in enumerate(names):
-            taken[place] += names.count(name) > 1
+        for at, name in enumerate(names):
+            taken[at] += names.count(name) > 1
 
 
-def _parts(reference: str) -> tuple[str, ...]:
-    """Of a path without '.gguf'; a folder's name may well end in '1.5B', and keeps that. Links
-    keep their own name: what the hub's cache links to is called by a digest."""
+def _place(reference: str) -> tuple[str, ...]:
+    """A path's parts, or the reference alone. Links keep their own name: what the hub's cache links
+    to is called by a digest."""
     path = Path(reference)
     if not path.exists():
         return (reference,)
     own = path.parent.resolve() / path.name if path.name else path.resolve()
-    return (*own.parts[:-1], own.name.removesuffix(".gguf"))
+    return own.parts
+
+
+def _without_suffix(place: tuple[str, ...]) -> tuple[str, ...]:
+    """Of a path; a folder's name may well end in '1.5B', and keeps that."""
+    return place if len(place) == 1 else (*place[:-1], place[-1].removesuffix(".gguf"))
 
 
 def _quantization(path: Path) -> str | None:

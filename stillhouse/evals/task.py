@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -29,6 +31,12 @@ class Problem:
     contexts: tuple[str, ...] = ()  # where each choice has a prompt of its own (Winogrande)
     group: str = ""  # as MMLU's subjects: what a task's mean may be taken over
     extra: Mapping[str, Any] | None = None  # what a grader needs beside the gold, as JSON
+
+    @property
+    def digest(self) -> str:
+        """Of all that is asked and of what is right: data sets give the same ids to others."""
+        asked = [self.prompt, self.gold, self.choices, self.contexts]
+        return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,21 @@ def test_a_task_longer_than_the_context_fills_it_and_says_so_in_the_settings() -
     assert one.prompt_tokens >= len(one.problems[0].prompt)
 
 
+def test_a_run_goes_on_as_it_was_asked_though_the_server_knows_its_context_now() -> None:
+    """Ollama tells its context once a model is loaded."""
+    one = assignment(2, toy(max_tokens=1000))
+
+    def options(context: int | None, before: dict[str, Any] | None = None) -> dict[str, Any]:
+        settings = settings_for(one, system(context), Wishes(), None, before)
+        found: dict[str, Any] = settings.as_json(one)["options"]
+        return found
+
+    unknown, short = options(None), options(1024)
+    assert (unknown["max_tokens"], short["context_tokens"]) == (1000, 1024)
+    assert options(1024, unknown) == unknown
+    assert options(None, short) == short
+
+
 def test_a_system_is_called_by_what_tells_it_apart() -> None:
     assert system().facts.name == "llama.cpp m-Q4_K_M"
     assert system(model="m", url=None).facts.name == "m Q4_K_M"
@@ -110,7 +125,16 @@ def test_what_is_wrong_with_a_run_is_said_early_and_once(verdict: Verdict, told:
 def test_where_nothing_is_guessed_it_is_said_that_nothing_is_right() -> None:
     warning = EarlyWarning(toy())
     said = [text for one in graded("wrong", 60) for text in warning.look(one)]
-    assert said == ["toy: none of 20 questions is right yet: look at a sample"]
+    assert said == ["toy: none of 20 questions is right: look at a sample"]
+
+
+def test_what_is_wrong_with_a_run_is_said_again_when_it_is_shown_again() -> None:
+    """Also where guessing is right once in a thousand, as in AIME."""
+    for chance in (0.0, 0.001):
+        whole = EarlyWarning(toy(chance=chance), graded("wrong", 30))
+        assert whole.standing() == ["toy: none of 30 questions is right: look at a sample"]
+    assert EarlyWarning(toy(), graded("wrong", 19)).standing() == []
+    assert EarlyWarning(toy(), graded("right", 30)).standing() == []
 
 
 def test_nothing_is_said_of_a_run_that_goes_well() -> None:

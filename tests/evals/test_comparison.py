@@ -8,7 +8,8 @@ import pytest
 
 from stillhouse.errors import UsageError
 from stillhouse.evals.comparison import compare, compare_all
-from tests.evals.summaries import TASK, result, summary
+from stillhouse.evals.summary import summarise
+from tests.evals.summaries import TASK, problems, result, samples, summary
 
 
 def test_a_comparison_has_the_names_of_the_document() -> None:
@@ -49,6 +50,16 @@ def test_what_was_asked_otherwise_is_not_comparable(other: object, reason: str) 
     found = compare(summary("r", "w"), other, a="a", b="b")
     assert found.verdict == f"{reason}: not comparable"
     assert found.difference is found.as_json()["recovery"] is found.as_json()["low"] is None
+
+
+def test_other_questions_under_the_same_ids_are_not_comparable() -> None:
+    """Rows without a name are called by their number, and made ones too, whatever the seed."""
+    made, others = samples("r", "w"), [replace(one, prompt="Else?") for one in problems(2)]
+    a = summarise(TASK, problems(2), made, duration_s=None)
+    for changed in (others, [replace(one, gold="9") for one in problems(2)]):
+        found = compare(a, summarise(TASK, changed, made, duration_s=None), a="a", b="b")
+        assert found.verdict == "questions differ: not comparable"
+    assert compare(a, a, a="a", b="b").difference is not None
 
 
 def test_every_result_is_compared_with_the_baseline() -> None:

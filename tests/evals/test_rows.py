@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from stillhouse.evals.comparison import compare, compare_all
 from stillhouse.evals.result import EvalResult
@@ -103,9 +104,38 @@ def test_groups_have_a_row_each() -> None:
 
 
 def test_a_score_is_never_without_its_prompt_and_version() -> None:
-    lines = caption(summary("r"))
-    assert lines[0] == "Sums (sums, version 3); made up for tests"
-    assert lines[1] == r'prompt: "{question}\nSay a number."'
+    lines = caption([result("a", "r")], "sums")
+    assert lines == [
+        "Sums (sums, version 3); made up for tests",
+        r'prompt: "{question}\nSay a number."',
+    ]
+
+
+def test_a_prompt_is_shown_as_it_is_sent() -> None:
+    boxed = replace(TASK, prompt=r"{problem} in \boxed{{}}")
+    lines = caption([EvalResult("a", "tiny", {"sums": summary("r", task=boxed)})], "sums")
+    assert lines[1] == r'prompt: "{problem} in \\boxed{}"'
+
+
+def test_how_answers_were_drawn_is_said_once_or_of_each() -> None:
+    def drawn(label: str, **options: Any) -> EvalResult:
+        return EvalResult(label, "tiny", {"sums": summary("rw", "ww", options=options)})
+
+    a = drawn("a", seed=0, temperature=0.7, top_p=0.8, max_tokens=1024)
+    b = drawn("b", seed=1, temperature=0.6, context_tokens=4096, think=False)
+    told = "drawn with temperature 0.7, top_p 0.8, seed 0, at most 1,024 tokens"
+    assert caption([a, replace(a, label="c")], "sums")[2:] == [told]
+    assert caption([a, b], "sums")[2:] == [
+        f"a: {told}",
+        "b: drawn with temperature 0.6, seed 1, answers as long as a context of 4,096 tokens"
+        " allows, no thought",
+    ]
+    (note,) = [one for one in comparison_notes(compare_all([a, b])) if "not asked alike" in one]
+    assert note.startswith("b against a, sums: not asked alike, temperature 0.7 and 0.6, top_p 0.8")
+    same = compare_all([a, drawn("b", **a.tasks["sums"].options | {"seed": 5})])
+    assert not any("not asked alike" in one for one in comparison_notes(same))
+    budgets = [drawn(f"{n}", think=True, thinking_budget=n) for n in (8, 64)]
+    assert compare_all(budgets)[0].differs == ()
 
 
 def test_pass_at_1_of_n_is_printed_only_where_every_question_has_n() -> None:

@@ -144,7 +144,6 @@ def test_the_duration_is_that_of_all_sessions(tmp_path: Path) -> None:
         (with_task(version=2), "^toy: version was 1 in .*, and is 2 now"),
         (with_task(prompt="{p}"), '^toy: prompt was "{q}"'),
         (with_task(options={"temperature": 0.6}), "^toy: max_tokens was 9 in .*, and is null now"),
-        (with_task(samples=1), "is a run of 2 samples, and 1 are asked for"),
     ],
 )
 def test_a_resume_with_other_settings_is_refused(
@@ -168,12 +167,52 @@ def test_more_samples_other_tasks_and_a_server_that_moved_are_taken(tmp_path: Pa
     assert [run.settings()["label"] for run in runs_in(tmp_path)] == ["m"]
 
 
+def test_fewer_samples_and_questions_are_a_view_of_what_is_there(tmp_path: Path) -> None:
+    with RunFolder(tmp_path) as folder:
+        folder.ask("toy", PROBLEMS)
+        folder.ask("toy", PROBLEMS[:2])
+        assert len(read_questions(tmp_path, "toy")) == len(PROBLEMS)
+        folder.run("m", SETTINGS)
+        run = folder.run("m", with_task(samples=1, questions=1))
+        assert run.settings() == SETTINGS
+        with run.open("toy") as store:
+            for problem, number in (("p/3", 1), ("p/3", 0), ("p/1", 1), ("p/0", 1), ("p/0", 0)):
+                store.add(sample(problem, number), done(problem, number))
+            found = store.of(PROBLEMS[:2], 1)
+            assert [(one.problem, one.number) for one in found] == [("p/0", 0)]
+            store.sort(PROBLEMS[:2])
+        keys = [(one.problem, one.number) for one in run.open("toy", to_read=True).samples]
+        assert keys == [("p/0", 0), ("p/0", 1), ("p/1", 1), ("p/3", 1), ("p/3", 0)]
+
+
+def test_a_server_is_refused_under_the_label_of_another(tmp_path: Path) -> None:
+    """Two servers of one model are told apart by their order: swapped, each would get the other's
+    samples."""
+    here = SETTINGS | {"url": "http://here:1", "thinking_budget": None}
+    there = here | {"label": "m at http://there:2", "url": "http://there:2"}
+    with RunFolder(tmp_path) as folder:
+        folder.run("m", here)
+        folder.run(there["label"], there)
+        with pytest.raises(UsageError, match="there:2 would go on as 'm', and is 'm at http"):
+            folder.run("m", here | {"url": "http://there:2"})
+        folder.run("m", here | {"url": "http://moved:3"})
+        budget = here | {"label": "m, 8", "thinking_budget": 8}
+        folder.run("m, 8", budget)
+        folder.run("m", here | {"url": "http://moved:4"})
+        folder.run("m, 8", budget | {"url": "http://moved:4"})
+
+
+def test_a_folder_knows_how_a_task_was_asked(tmp_path: Path) -> None:
+    with RunFolder(tmp_path) as folder:
+        assert folder.options("m") == {}
+        folder.run("m", SETTINGS)
+        assert folder.options("m") == {"toy": SETTINGS["tasks"]["toy"]["options"]}
+
+
 def test_other_questions_are_refused_and_more_of_them_taken(tmp_path: Path) -> None:
     with RunFolder(tmp_path) as folder:
         folder.ask("toy", PROBLEMS[:2])
         folder.ask("toy", PROBLEMS)
-        with pytest.raises(UsageError, match="4 questions of toy, and 3 are asked"):
-            folder.ask("toy", PROBLEMS[:3])
         worded = [*PROBLEMS[:2], replace(PROBLEMS[2], prompt="What?"), PROBLEMS[3]]
         with pytest.raises(UsageError, match="question 3 of toy is 'p/2', and another one"):
             folder.ask("toy", worded)

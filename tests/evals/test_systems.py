@@ -41,6 +41,12 @@ def test_files_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> No
     assert names_of(paths) == ["100/last/m", "200/last/m", "best/m", "n"]
 
 
+def test_a_file_and_a_folder_beside_it_are_two(tmp_path: Path) -> None:
+    (path,) = made(tmp_path, "r1.gguf")
+    (tmp_path / "r1").mkdir()
+    assert names_of([path, str(tmp_path / "r1")]) == ["r1.gguf", "r1"]
+
+
 def test_a_model_that_is_named_twice_is_refused(tmp_path: Path) -> None:
     (path,) = made(tmp_path, "m.gguf")
     with pytest.raises(UsageError, match="is named twice"):

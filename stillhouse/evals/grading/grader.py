@@ -12,16 +12,18 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from typing import Any, Self
 
 from stillhouse.errors import UsageError
 from stillhouse.evals.grading import boxes, code, letter, number
 from stillhouse.evals.grading.answers import claimed, cut, shortened, tagged, unanswered, with_marks
 from stillhouse.evals.grading.confinement import missing_protection
-from stillhouse.evals.grading.process import GradingProcess
+from stillhouse.evals.grading.process import GradingProcess, missing
 from stillhouse.evals.sample import Grade
 from stillhouse.evals.task import GraderName, Problem
 
+_LIBRARIES: dict[GraderName, str] = {"mathematics": "math_verify", "procedural": "reasoning_gym"}
 _MOST_FORMULA = 2000  # characters of mathematics that are parsed; longer ones compared as text
 _MOST_SEARCHED = 4000  # characters at the end of an answer without a box
 
@@ -70,7 +72,14 @@ class Graders:
             await process.close()
 
     def check(self, grader: GraderName) -> None:
-        """Raises UsageError if the grader may not run: for before anything is generated."""
+        """Raises UsageError if the grader may not run, or lacks its library: for before anything is
+        generated."""
+        self._check_allowed(grader)
+        library = _LIBRARIES.get(grader)
+        if library is not None and find_spec(library) is None:
+            raise missing(grader, library)
+
+    def _check_allowed(self, grader: GraderName) -> None:
         if grader == "code" and not self._run_code:
             raise UsageError(
                 "this task runs programs that the model writes, and nobody has allowed that",
@@ -91,7 +100,7 @@ class Graders:
         that an answer which was cut off must have said what it settles on. Raises UsageError for
         code that is not allowed, and for a library that is missing.
         """
-        self.check(grader)
+        self._check_allowed(grader)
         text, note = cut(answer)
         ended = finish_reason not in ("length", "loop", "cancelled")
         grade = await self._grade(grader, problem, text, ended)

@@ -42,6 +42,14 @@ def environment() -> dict[str, str]:
     return fixed
 
 
+def missing(kind: str, library: str) -> UsageError:
+    """What is raised where a grader's library is not installed."""
+    return UsageError(
+        f"grading {kind} needs {library}, which is not installed",
+        hint="pip install 'stillhouse[eval]'",
+    )
+
+
 class GradingProcess:
     """Takes one order at a time. Started when first asked, and again after it was killed."""
 
@@ -99,10 +107,7 @@ class GradingProcess:
             await self.close()
             raise StillhouseError("the process that grades does not start") from error
         if "missing" in reply:
-            raise UsageError(
-                f"grading {kind} needs {reply['missing']}, which is not installed",
-                hint="pip install 'stillhouse[eval]'",
-            )
+            raise missing(kind, reply["missing"])
         self._prepared.add(kind)
 
     async def _exchange(self, order: dict[str, Any]) -> dict[str, Any]:

@@ -121,6 +121,14 @@ function behind(one) {
       el("li", {}, el("span", {}, name), el("b", {}, share(value)))))) : null);
 }
 
+/** How answers were drawn: temperature, seed, limits. */
+function drawn(options) {
+  const told = ["temperature", "top_p", "top_k", "min_p", "seed"]
+    .filter((name) => isNumber(options[name])).map((name) => `${name} ${options[name]}`);
+  if (isNumber(options.max_tokens)) told.push(`at most ${tokens(options.max_tokens)} tokens`);
+  return told.length ? ` Drawn with ${told.join(", ")}.` : "";
+}
+
 /** A score says nothing without what was asked. Doubled braces of the template are single ones. */
 function askedOf(figures, label) {
   const isOne = !differs("prompt") && !differs("version");
@@ -129,7 +137,8 @@ function askedOf(figures, label) {
       + `${label} was asked.`),
     el("p", {}, el("strong", {}, `${state.task}, version ${figures.version}`),
       figures.source ? `: ${sentence(String(figures.source))}` : ".",
-      figures.chance > 0 ? ` Guessing scores ${share(figures.chance)} %.` : ""),
+      figures.chance > 0 ? ` Guessing scores ${share(figures.chance)} %.` : "",
+      drawn(figures.options ?? {})),
     el("pre", { tabindex: 0, "aria-label": "The prompt" }, (figures.prompt ?? "")
       .replaceAll("{{", "{").replaceAll("}}", "}")),
   ].filter(Boolean);
@@ -139,7 +148,9 @@ function askedOf(figures, label) {
 function drawOverview() {
   at("overview").hidden = TASKS.length < 2;
   if (TASKS.length < 2) return;
+  const isLeaderboard = TASKS.length === 6 && TASKS.every((task) => task.startsWith("openllm_"));
   const mean = (one) => {
+    if (isLeaderboard) return one.openllm_average; // it weighs MMLU's subjects alike
     const all = TASKS.map((task) => score(one, task));
     return all.every(isNumber) ? all.reduce((sum, value) => sum + value, 0) / all.length : null;
   };

@@ -1,44 +1,16 @@
-"""`still eval`: what it prints, writes, keeps and exits with."""
+"""`still eval`: what it prints, writes and exits with."""
 
 from __future__ import annotations
 
 import json
-import os
-import signal
-import threading
-import time
 from pathlib import Path
 
 import pytest
 
 from stillhouse.cli.json_names import DOCUMENTS, EVERY_DOCUMENT
+from tests.cli.evaluation.commands import MUTE, RIGHT, USAGE, WRONG, words
 from tests.cli.test_main import still
 from tests.stub_server import Script, StubServer
-
-USAGE = {"prompt_tokens": 9, "completion_tokens": 2}
-RIGHT = Script(answer=("It has ", "\\boxed{8}", " legs."), usage=USAGE)
-WRONG = Script(answer=("It has ", "\\boxed{6}", " legs."), usage=USAGE)
-MUTE = Script(answer=("I do not", " know."), usage=USAGE)
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    path = tmp_path / "legs.jsonl"
-    rows = [{"question": f"Legs of spider {n}?", "answer": "So it is.\n#### 8"} for n in range(3)]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
-
-
-@pytest.fixture(autouse=True)
-def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where default folders are made."""
-    monkeypatch.setenv("STILLHOUSE_HOME", str(tmp_path / "home"))
-    return tmp_path / "home"
-
-
-def words(stub: StubServer, data: Path, *more: str) -> tuple[str, ...]:
-    asked = ("--task", "gsm8k", "--data", str(data), "--served-name", "stub")
-    return ("eval", "--url", stub.url, *asked, "--samples", "2", "--concurrency", "1", *more)
 
 
 def test_the_tables_the_document_and_the_page_say_the_same(
@@ -84,22 +56,6 @@ def test_json_is_one_document_with_documented_names(
     assert document.keys() == EVERY_DOCUMENT.keys() | DOCUMENTS["eval"].keys()
 
 
-def test_the_same_command_goes_on_and_asks_nothing_twice(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], data: Path
-) -> None:
-    with StubServer(RIGHT) as stub:
-        assert still(monkeypatch, *words(stub, data, "--limit", "2")) == 0
-        assert len(stub.asked) == 4
-        assert still(monkeypatch, *words(stub, data)) == 0
-        assert len(stub.asked) == 6
-        capsys.readouterr()
-        assert still(monkeypatch, *words(stub, data)) == 0
-        assert len(stub.asked) == 6
-        assert "6 of 6 samples were there already" in capsys.readouterr().err
-        seeds = {asked.body["seed"] for asked in stub.asked}
-    assert len(seeds) == 6
-
-
 def test_a_spent_token_budget_is_told_and_exits_with_1(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], data: Path
 ) -> None:
@@ -109,28 +65,6 @@ def test_a_spent_token_budget_is_told_and_exits_with_1(
     printed = capsys.readouterr().out
     assert "incomplete: 3 of 6 samples are there; only the 1 of 3 questions" in printed
     assert "pass@1:2 100.0 %" in printed
-
-
-@pytest.mark.skipif(os.name != "posix", reason="signals are sent as POSIX has them")
-def test_ctrl_c_keeps_what_is_whole_and_exits_with_130(
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    tmp_path: Path,
-    data: Path,
-) -> None:
-    with StubServer(RIGHT, RIGHT, RIGHT, Script(fault="hang")) as stub:
-
-        def interrupt() -> None:
-            while len(stub.asked) < 4:
-                time.sleep(0.01)
-            os.kill(os.getpid(), signal.SIGINT)
-
-        thread = threading.Thread(target=interrupt)
-        thread.start()
-        assert still(monkeypatch, *words(stub, data, "--folder", str(tmp_path / "run"))) == 130
-        thread.join()
-    assert "incomplete: 3 of 6" in capsys.readouterr().out
-    assert len((tmp_path / "run/vllm-stub/gsm8k.jsonl").read_bytes().splitlines()) == 3
 
 
 def test_budgets_are_results_of_their_own_and_compared(
@@ -149,52 +83,39 @@ def test_budgets_are_results_of_their_own_and_compared(
     assert comparison["difference"] == 1.0
 
 
-def test_earlier_runs_stand_from_the_smallest_budget_to_none(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, data: Path
+def test_a_budget_of_none_leaves_the_thought_to_the_model(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], data: Path
 ) -> None:
-    folder = ("--folder", str(tmp_path / "run"))
     with StubServer(RIGHT) as stub:
-        assert still(monkeypatch, *words(stub, data, *folder)) == 0
-        more = (*folder, "--thinking-budget", "128,32")
+        more = ("--limit", "1", "--thinking-budget", "none,64", "--json")
         assert still(monkeypatch, *words(stub, data, *more)) == 0
-    capsys.readouterr()
-    assert still(monkeypatch, "eval", "--with", str(tmp_path / "run"), "--json") == 0
+        budgets = [asked.body.get("thinking_token_budget") for asked in stub.asked]
+    assert budgets == [None, None, 64, 64]
     results = json.loads(capsys.readouterr().out)["results"]
-    assert [one["thinking_budget"] for one in results] == [32, 128, None]
+    labels = ["vllm stub", "vllm stub, 64 tokens of thought"]
+    assert [one["label"] for one in results] == labels
 
 
-def test_an_earlier_run_is_shown_beside_or_alone(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, data: Path
+def test_a_server_that_keeps_no_budget_is_warned_of(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], data: Path
 ) -> None:
-    folder = str(tmp_path / "first")
-    with StubServer(WRONG) as stub:
-        assert still(monkeypatch, *words(stub, data, "--folder", folder)) == 0
-    with StubServer(RIGHT, engine="llama.cpp") as stub:
-        assert still(monkeypatch, *words(stub, data, "--with", folder)) == 0
-    printed = capsys.readouterr().out
-    assert "llama.cpp stub against vllm stub, gsm8k: " in printed
-    assert "+100.0" in printed
-    assert still(monkeypatch, "eval", "--with", folder) == 0
-    assert "vllm stub: pass@1:2 0.0 %" in capsys.readouterr().out
+    usage = USAGE | {"completion_tokens_details": {"reasoning_tokens": 9}, "completion_tokens": 11}
+    long = Script(reasoning=("So it is. " * 9,), answer=("\\boxed{8}",), usage=usage)
+    with StubServer(long) as stub:
+        assert still(monkeypatch, *words(stub, data, "--thinking-budget", "4")) == 0
+    told = capsys.readouterr()
+    assert "6 of 6 thoughts are longer than the budget of 4 tokens" in told.out
 
 
-def test_earlier_runs_of_one_label_are_numbered(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, data: Path
+def test_servers_of_one_model_have_labels_of_their_own(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], data: Path
 ) -> None:
-    first, second = str(tmp_path / "first"), str(tmp_path / "second")
-    with StubServer(WRONG) as stub:
-        assert still(monkeypatch, *words(stub, data, "--folder", first)) == 0
-    capsys.readouterr()
-    with StubServer(RIGHT) as stub:
-        again = words(stub, data, "--folder", second, "--with", first, "--json")
-        assert still(monkeypatch, *again) == 0
-        document = json.loads(capsys.readouterr().out)
-        labels = [one["label"] for one in document["results"]]
-        assert labels == ["vllm stub (2)", "vllm stub"]
-        assert document["comparisons"][0]["difference"] == 1.0
-        own = words(stub, data, "--folder", second, "--with", second, "--json")
-        assert still(monkeypatch, *own) == 0  # beside itself it is there once
-        assert len(json.loads(capsys.readouterr().out)["results"]) == 1
+    with StubServer(RIGHT) as stub, StubServer(WRONG) as other:
+        more = ("--url", other.url, "--thinking-budget", "16", "--json")
+        assert still(monkeypatch, *words(stub, data, *more)) == 0
+        labels = [one["label"] for one in json.loads(capsys.readouterr().out)["results"]]
+        suffix = ", 16 tokens of thought"
+        assert labels == [f"vllm stub{suffix}", f"vllm stub at {other.url}{suffix}"]
 
 
 def test_what_is_whole_is_reported_though_another_model_fails(
@@ -209,6 +130,29 @@ def test_what_is_whole_is_reported_though_another_model_fails(
     assert "vllm stub: pass@1:2 100.0 %" in printed.out
     assert "no such seed" in printed.err
     assert [one["label"] for one in json.loads(saved.read_text())["results"]] == ["vllm stub"]
+
+
+def test_a_task_is_reported_though_the_next_one_fails(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], data: Path
+) -> None:
+    refused = Script(status=400, body=b'{"error": {"message": "no such seed", "param": "seed"}}')
+    with StubServer(*[RIGHT] * 6, WRONG, refused) as stub:
+        both = words(stub, data, "--task", "gym:chain_sum")
+        assert still(monkeypatch, *both, "--limit", "3") == 2
+    printed = capsys.readouterr()
+    assert "vllm stub: pass@1:2 100.0 %" in printed.out
+    assert "gym:chain_sum is incomplete: " in printed.out
+    assert "no such seed" in printed.err
+
+
+def test_a_grader_that_lacks_its_library_is_told_before_anything_is_pulled(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("stillhouse.evals.grading.grader.find_spec", lambda _: None)
+    assert still(monkeypatch, "eval", "no-such-model", "--task", "math500") == 2
+    told = capsys.readouterr().err
+    assert "needs math_verify, which is not installed" in told
+    assert "stillhouse[eval]" in told
 
 
 def test_a_baseline_that_is_not_there_costs_no_report(
@@ -228,17 +172,6 @@ def test_a_server_that_is_not_there_is_found_before_another_is_asked(
         assert still(monkeypatch, *words(stub, data, "--url", "http://127.0.0.1:9")) == 2
         assert not stub.asked
     assert "cannot be reached" in capsys.readouterr().err
-
-
-def test_a_refused_command_leaves_the_folder_as_it_was(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, data: Path
-) -> None:
-    folder = ("--folder", str(tmp_path / "run"))
-    with StubServer(RIGHT) as stub:
-        assert still(monkeypatch, *words(stub, data, *folder, "--limit", "2")) == 0
-        assert still(monkeypatch, *words(stub, data, *folder, "--temperature", "0.1")) == 2
-        assert still(monkeypatch, *words(stub, data, *folder, "--limit", "2")) == 0
-        assert len(stub.asked) == 4
 
 
 @pytest.mark.parametrize(
