@@ -76,12 +76,11 @@ def line(cell: dict[str, Any]) -> str:
 
 def markdown(document: dict[str, Any]) -> str:
     """The table beside the JSON."""
+    machine = document["machine"]
     rows = [
-        f"# Harnesses against `still serve {document['model']}`",
-        "",
-        f"Stillhouse {document['stillhouse']} ({document['commit']}), {document['date']}, greedy,"
-        f" {document['users']} questions at once. Errors are of as many other questions; the"
-        " difference's interval, 95 %, is of the same ones.",
+        f"On {machine['cpu']}, {machine['physical_cores']} cores, {document['date']}:"
+        f" `{document['model']}`, greedy, {document['users']} questions at once. Errors and the"
+        " difference's interval (95 %) are for other questions like these.",
         "",
         "| harness | task | shots | questions | its score | `still eval --url` | difference |"
         " same prompt | same answer | same grade |",

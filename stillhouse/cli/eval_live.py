@@ -9,6 +9,7 @@ from stillhouse.cli.live_bar import LiveBar, time_left
 from stillhouse.evals.sentences import score_sentence
 
 if TYPE_CHECKING:
+    from stillhouse.evals.runs import Part
     from stillhouse.evals.sample import Sample
     from stillhouse.evals.summary import TaskSummary
     from stillhouse.evals.task import Task
@@ -26,12 +27,15 @@ class LiveEval(LiveBar):
         self._total = self._done = self._before = self._pieces = 0
         self._right = 0.0
 
-    def task_begins(self, label: str, task: Task, *, total: int, done: int, right: float) -> None:
-        """The bar starts anew."""
+    def task_begins(
+        self, label: str, task: Task, part: Part, *, total: int, done: int, right: float
+    ) -> None:
+        """The bar starts anew, for this part of the run."""
         self._total, self._done, self._before = total, done, done
         self._right, self._pieces = right, 0
         self._began_at = self._window_at = time.monotonic()
-        self.begin(f"{label} · {task.name}", total=total, done=done, score=self._score())
+        place = f" ({part.number} of {part.of})" if part.of > 1 else ""
+        self.begin(f"{label} · {task.name}{place}", total=total, done=done, score=self._score())
         if done:
             self.note(f"{label}, {task.name}: {done:,} of {total:,} samples were there already")
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from itertools import count
+from typing import Any, NamedTuple, Protocol
 
 from stillhouse.errors import UsageError
 from stillhouse.evals.asking import Assignment, TaskSettings, Wishes, need_tokens, settings_for
@@ -21,10 +22,19 @@ from stillhouse.evals.told import RunTold
 Target = InProcess | Served
 
 
+class Part(NamedTuple):
+    """Of all tasks of all systems and budgets the how-manieth this is, from 1."""
+
+    number: int
+    of: int
+
+
 class Listener(TaskListener, Protocol):
     """Told what happens while it does."""
 
-    def task_begins(self, label: str, task: Task, *, total: int, done: int, right: float) -> None:
+    def task_begins(
+        self, label: str, task: Task, part: Part, *, total: int, done: int, right: float
+    ) -> None:
         """`total` samples, of which `done` were there before; the sum of their scores."""
         ...
 
@@ -74,6 +84,8 @@ async def run(
         folder.compare(one.task.name, one.problems)
     for target in targets:
         await reach(target)
+    parts = len(targets) * len(plan.budgets) * len(plan.assignments)
+    numbers = (Part(number, parts) for number in count(1))
     for target in targets:
         need = need_tokens(plan.assignments, plan.wishes)
         async with opened(target, need, plan.loading, progress) as system:
@@ -84,7 +96,7 @@ async def run(
                     folder.ask(one.task.name, one.problems)
                 for text in entry.notes:
                     listener.note(text)
-                await entry.run(graders, listener, stop, results)
+                await entry.run(graders, listener, stop, results, numbers)
                 if stop.is_set():
                     results.is_stopped = True
                     return
@@ -118,14 +130,19 @@ class _Entry:
         ]
 
     async def run(
-        self, graders: Graders, listener: Listener, stop: asyncio.Event, results: Results
+        self,
+        graders: Graders,
+        listener: Listener,
+        stop: asyncio.Event,
+        results: Results,
+        numbers: Iterator[Part],
     ) -> None:
         """Asks every task, and adds what they tell: when one fails, of those before it."""
         try:
             for assignment, settings in zip(self._plan.assignments, self._settings, strict=True):
                 if stop.is_set():
                     break
-                await self._run_task(assignment, settings, graders, listener, stop)
+                await self._run_task(assignment, settings, graders, listener, stop, next(numbers))
         finally:
             if self._told.tasks:
                 results.results.append(self._result())
@@ -156,6 +173,7 @@ class _Entry:
         graders: Graders,
         listener: Listener,
         stop: asyncio.Event,
+        part: Part,
     ) -> None:
         wishes, task = self._plan.wishes, assignment.task
         with self._store.open(task.name) as store:
@@ -163,6 +181,7 @@ class _Entry:
             listener.task_begins(
                 self._told.label,
                 task,
+                part,
                 total=len(assignment.problems) * settings.samples,
                 done=len(kept),
                 right=sum(one.score for one in kept),

@@ -8,16 +8,14 @@ const hasPairs = SAMPLE_LABELS.length > 1;
 const CHANGES = [["lost", "right, then not"], ["gained", "not right, then right"],
   ["other", "not right in another way"], ["same", "the same verdict"]];
 
-const BY_PROBLEM = new Map();
+const BY_PROBLEM = new Map(); // by its place: other problems may have the same name in another run
 for (const one of SAMPLES) {
-  const name = JSON.stringify([one.task, one.problem]);
-  if (!BY_PROBLEM.has(name)) BY_PROBLEM.set(name, []);
-  BY_PROBLEM.get(name).push(one);
+  if (!BY_PROBLEM.has(one.at)) BY_PROBLEM.set(one.at, []);
+  BY_PROBLEM.get(one.at).push(one);
 }
 /** All samples of one's problem, by label. */
-const siblingsOf = ({ task, problem }) => SAMPLE_LABELS.map((label) => [label,
-  BY_PROBLEM.get(JSON.stringify([task, problem])).filter((one) => one.label === label)])
-  .filter(([, own]) => own.length);
+const siblingsOf = ({ at: place }) => SAMPLE_LABELS.map((label) => [label,
+  BY_PROBLEM.get(place).filter((one) => one.label === label)]).filter(([, own]) => own.length);
 
 /** What stands in a sample, to be searched; a text that is not there matches nothing. */
 const TEXTS = ["problem", "prompt", "gold", "extracted", "note", "reasoning", "answer"];
@@ -38,7 +36,7 @@ const changeOf = (a, b) => (a.verdict === b.verdict ? "same" : a.verdict === "ri
 
 /** The same problem and number in both: first what A has right and B has not. */
 function pairsLike({ task, a, b, change, pattern }) {
-  const keyOf = (one) => JSON.stringify([one.task, one.problem, one.number]);
+  const keyOf = (one) => `${one.at} ${one.number}`;
   const second = new Map(SAMPLES.filter((one) => one.label === b).map((one) => [keyOf(one), one]));
   const order = CHANGES.map(([name]) => name);
   return SAMPLES.filter((one) => one.label === a && (!task || one.task === task))
