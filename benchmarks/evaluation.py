@@ -53,7 +53,7 @@ def main() -> None:
         folder=None,
         results=[result.as_json() for result in found.results],
         comparisons=[one.as_json() for one in comparisons],
-        warnings=found.warnings,
+        warnings=[f"{label}, {text}" for label, text in found.warnings],
     )
     samples = shown_samples(found.samples, _MOST_SAMPLE_BYTES)
     document |= {"samples": samples, "samples_left_out": len(found.samples) - len(samples)}
@@ -74,11 +74,10 @@ def _parts(results: list[EvalResult], comparisons: list[Comparison]) -> list[str
         table = budget_table(results, task) if has_budgets else score_table(results, task)
         sizes = {(one.tasks[task].questions, one.tasks[task].samples) for one in having}
         shape = " and ".join(f"{questions} questions × {k}" for questions, k in sorted(sizes))
-        lines = [
-            f"{title.partition(';')[0]}, {shape}",
-            *(_sentence(one) for one in [prompt, *drawn]),
-        ]
-        parts += [". ".join(lines)]
+        ways = f"{', '.join(drawn)}." if len(drawn) == 1 else ""
+        parts += [f"{title.partition(';')[0]}, {shape}. {_sentence(prompt)} {_sentence(ways)}"]
+        if not ways:
+            parts += ["\n".join(f"- {one}" for one in drawn)]
         parts += [_markdown(table)]
         if not has_budgets:
             lines = [
@@ -91,7 +90,7 @@ def _parts(results: list[EvalResult], comparisons: list[Comparison]) -> list[str
 
 
 def _sentence(text: str) -> str:
-    return text[0].upper() + text[1:]
+    return text[:1].upper() + text[1:]
 
 
 def _took(result: EvalResult) -> str:

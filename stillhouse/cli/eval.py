@@ -210,7 +210,7 @@ def evaluate(
         folder=None if folder is None or not targets else str(folder),
         results=[result.as_json() for result in shown.results],
         comparisons=[one.as_json() for one in comparisons],
-        warnings=shown.warnings,
+        warnings=[f"{label}, {text}" for label, text in shown.warnings],
     )
     report(document, shown, comparisons, save=save, html=html, markdown=markdown, as_json=json)
     if failure is not None:

@@ -71,13 +71,14 @@ def beside(
     but for those of this run, which stay; in its own `folder` it is this run itself.
     """
     taken = {result.label for result in results.results}
+    taken |= {sample["label"] for sample in results.samples}
     own = folder and folder.resolve()
     shown = [_but(run, taken) if path == own else run for path, run in earlier.items()]
     every = [*(_told_apart(one, taken) for one in shown), results]
     return Results(
         results=[result for one in every for result in one.results],
         samples=[sample for one in every for sample in one.samples],
-        warnings=list(dict.fromkeys(warning for one in every for warning in one.warnings)),
+        warnings=[warning for one in every for warning in one.warnings],
     )
 
 
@@ -85,7 +86,7 @@ def _but(run: Results, labels: Collection[str]) -> Results:
     return Results(
         results=[one for one in run.results if one.label not in labels],
         samples=[one for one in run.samples if one["label"] not in labels],
-        warnings=run.warnings,
+        warnings=[(label, text) for label, text in run.warnings if label not in labels],
     )
 
 
@@ -102,5 +103,5 @@ def _told_apart(run: Results, taken: set[str]) -> Results:
     return Results(
         results=[replace(one, label=names[one.label]) for one in run.results],
         samples=[{**one, "label": names.get(one["label"], one["label"])} for one in run.samples],
-        warnings=run.warnings,
+        warnings=[(names.get(label, label), text) for label, text in run.warnings],
     )

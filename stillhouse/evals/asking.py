@@ -79,8 +79,11 @@ class TaskSettings:
 
 def check_thoughts(tasks: Sequence[Task], wishes: Wishes, budgets: Sequence[int | None]) -> None:
     """Raises UsageError where a thought is to be opened or limited, and a task has none: its
-    results would be told apart by a budget that nothing was asked with.
+    results would be told apart by a budget that nothing was asked with. Also where there is to be
+    no thought, and a budget for it.
     """
+    if wishes.think is False and any(one is not None for one in budgets):
+        raise UsageError("--no-think leaves nothing for a --thinking-budget to limit")
     plain = [task.name for task in tasks if task.asking != "chat"]
     if plain and (wishes.think is not None or any(one is not None for one in budgets)):
         raise UsageError(
@@ -153,8 +156,6 @@ def _thinking(think: bool | None, budget: int | None) -> ChatOptions:
     """A budget opens a thought, also in models that were not made to think."""
     if budget is None:
         return {} if think is None else {"think": think}
-    if think is False:
-        raise UsageError("--no-think leaves nothing for a --thinking-budget to limit")
     return {"think": True, "thinking_budget": budget}
 
 

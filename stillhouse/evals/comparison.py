@@ -56,12 +56,12 @@ class Comparison:
 
 
 def compare(baseline: TaskSummary, other: TaskSummary, *, a: str, b: str) -> Comparison:
-    """`a` and `b` are the labels. Questions belong together by their ids; of the same task, version
-    and prompt, and all of them: the mean of what is left would be of other questions."""
+    """`a` and `b` are the labels. Questions belong together by their ids, if they ask the same; of
+    the same task, version and prompt, and all of them: what is left would be other questions."""
     samples = min(baseline.samples, other.samples)
     reason = _reason(baseline, other)
     if reason is not None:
-        questions = len(baseline.scores.keys() & other.scores.keys())
+        questions = len(baseline.digests.items() & other.digests.items())
         verdict = f"{reason}: not comparable"
         return Comparison(a, b, other.task, questions, samples, None, verdict)
     difference = difference_of(
@@ -110,7 +110,7 @@ def _reason(a: TaskSummary, b: TaskSummary) -> str | None:
 
 def _differs(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[str]:
     """Of the options that change what is drawn, and how much may be written."""
-    has_budget = bool(a.get("thinking_budget") or b.get("thinking_budget"))
+    has_budget = any(one.get("thinking_budget") is not None for one in (a, b))
     may_differ = (*_MAY_DIFFER, "think") if has_budget else _MAY_DIFFER
     for name in dict.fromkeys([*a, *b]):
         if name not in may_differ and a.get(name) != b.get(name):

@@ -54,7 +54,7 @@ def _result(folder: Path, store: RunStore, settings: dict[str, Any], found: Resu
         with store.open(name, to_read=True) as samples:
             told.read(task, problems, samples, asked)
     found.samples += told.samples
-    found.warnings += told.warnings
+    found.warnings += [(told.label, text) for text in told.warnings]
     return EvalResult(
         label=told.label,
         model=fact("model", str),

@@ -17,7 +17,8 @@ ANOTHER = "give another --folder, or the same settings as before"
 
 _GROWS = ("questions", "samples")  # settings of a task of which the largest is kept
 _MAY_DIFFER = ("tasks", "url")  # tasks are compared by themselves; a server may have moved
-_OWN = ("url", "model", "thinking_budget")  # what one server's runs differ in
+# What a label is made of: see `SystemFacts.name`.
+_OF_LABEL = ("url", "engine", "model", "quantization", "thinking_budget")
 
 
 def read_settings(path: Path) -> dict[str, Any]:
@@ -51,11 +52,25 @@ def grown(before: Mapping[str, Any], settings: Mapping[str, Any], folder: Path) 
         old = tasks.get(name)
         if old is not None:
             _compare(_without(old, _GROWS), _without(task, _GROWS), f"{name}: ", folder)
-        most = {what: max(task[what], (old or {}).get(what, 0)) for what in _GROWS}
-        tasks[name] = {**task, **most}
+        tasks[name] = task if old is None else _larger(name, old, task, folder)
     if before:
         _compare(_without(before, _MAY_DIFFER), _without(settings, _MAY_DIFFER), "", folder)
     return {**settings, "tasks": tasks}
+
+
+def _larger(
+    name: str, old: Mapping[str, Any], new: Mapping[str, Any], folder: Path
+) -> Mapping[str, Any]:
+    """Of two runs of a task the one that holds the other, which is a part of it."""
+    for one, other in ((old, new), (new, old)):
+        if all(one[what] >= other[what] for what in _GROWS):
+            return one
+    sizes = [" × ".join(f"{one[what]} {what}" for what in _GROWS) for one in (old, new)]
+    raise UsageError(
+        f"{name}: {folder} is a run of {sizes[0]}, and {sizes[1]} are neither more nor a part",
+        hint=f"give at least --limit {max(old['questions'], new['questions'])} --samples"
+        f" {max(old['samples'], new['samples'])}, or another --folder",
+    )
 
 
 def check_label(
@@ -63,10 +78,8 @@ def check_label(
 ) -> None:
     """Servers of one model are told apart by the order in which they are named: raises UsageError
     where one would go on with the samples of another."""
-    if settings.get("url") is None:
-        return
     for other in others:
-        is_same = all(other.get(name) == settings.get(name) for name in _OWN)
+        is_same = all(other.get(name) == settings.get(name) for name in _OF_LABEL)
         if is_same and other.get("label") != label:
             raise UsageError(
                 f"{settings['url']} would go on as '{label}', and is '{other.get('label')}' in"

@@ -60,7 +60,7 @@ class Results:
 
     results: list[EvalResult] = field(default_factory=list)
     samples: list[dict[str, Any]] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
+    warnings: list[tuple[str, str]] = field(default_factory=list)  # of which label
     is_stopped: bool = False
     is_incomplete: bool = False
 
@@ -84,13 +84,15 @@ async def run(
         folder.compare(one.task.name, one.problems)
     for target in targets:
         await reach(target)
+    taken = set[str]()
     parts = len(targets) * len(plan.budgets) * len(plan.assignments)
     numbers = (Part(number, parts) for number in count(1))
     for target in targets:
         need = need_tokens(plan.assignments, plan.wishes)
         async with opened(target, need, plan.loading, progress) as system:
             for budget in plan.budgets:
-                label = _label(system, budget, {one.label for one in results.results})
+                label = _label(system, budget, taken)
+                taken.add(label)
                 entry = _Entry(system, budget, label, plan, folder)
                 for one in plan.assignments:
                     folder.ask(one.task.name, one.problems)
@@ -137,17 +139,19 @@ class _Entry:
         results: Results,
         numbers: Iterator[Part],
     ) -> None:
-        """Asks every task, and adds what they tell: when one fails, of those before it."""
+        """Asks every task, and adds what they tell: when one fails, what there is by then."""
+        is_whole = False
         try:
             for assignment, settings in zip(self._plan.assignments, self._settings, strict=True):
                 if stop.is_set():
                     break
                 await self._run_task(assignment, settings, graders, listener, stop, next(numbers))
+            is_whole = not stop.is_set()
         finally:
-            if self._told.tasks:
+            if self._told.tasks or is_whole:
                 results.results.append(self._result())
             results.samples += self._told.samples
-            results.warnings += self._told.warnings
+            results.warnings += [(self._told.label, text) for text in self._told.warnings]
             results.is_incomplete |= self._told.is_incomplete
 
     def _result(self) -> EvalResult:

@@ -97,8 +97,9 @@ class RunFolder:
         another label: two servers of one model are told apart by the order in which they are named.
         """
         store = RunStore(self.path / file_name(label), self._note)
-        others = [read_settings(path) for path in self.path.glob(f"*/{SETTINGS}")]
-        check_label(label, settings, others, self.path)
+        if settings.get("url") is not None:
+            others = [read_settings(path) for path in self.path.glob(f"*/{SETTINGS}")]
+            check_label(label, settings, others, self.path)
         store.check(settings)
         return store
 

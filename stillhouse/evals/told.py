@@ -16,7 +16,7 @@ from stillhouse.evals.task import Problem, Task
 @dataclass(slots=True)
 class RunTold:
     """One model's run, task after task. `samples` are a page's: with the run's label, and with
-    their problem's prompt and gold; `warnings` begin with the label."""
+    their problem's prompt and gold."""
 
     label: str
     seed: int | None
@@ -56,7 +56,7 @@ class RunTold:
                 duration_s=store.duration_s if is_all and missing is None else None,
                 num_samples=wanted,
                 is_greedy=options.get("temperature", 0.0) == 0,
-                options={"seed": self.seed, **options},
+                options={"seed": self.seed, **options} if options.get("temperature") else options,
             )
         if not is_all or self.duration_s is None:
             self.duration_s = None
@@ -68,8 +68,7 @@ class RunTold:
         self.is_incomplete |= missing is not None
         self.samples += _page_samples(self.label, problems, kept)
         late = [one for one in (missing, _too_long(task, kept, options)) if one is not None]
-        self.warnings += [f"{self.label}, {text}" for text in EarlyWarning(task, kept).standing()]
-        self.warnings += [f"{self.label}: {text}" for text in late]
+        self.warnings += [*EarlyWarning(task, kept).standing(), *late]
         return late
 
 
@@ -95,9 +94,12 @@ def _whole(
 
 
 def _too_long(task: Task, kept: Sequence[Sample], options: Mapping[str, Any]) -> str | None:
-    """A server may not know of budgets, and then a curve against them is none."""
+    """A server may not know of budgets, and then a curve against them is none. Where it does not
+    count a thought's tokens they are the client's estimate, which may be somewhat too large."""
     budget = options.get("thinking_budget")
-    over = sum(budget is not None and one.reasoning_tokens > budget for one in kept)
+    if budget is None:
+        return None
+    over = sum(one.reasoning_tokens > 1.1 * budget + 16 for one in kept)
     if not over:
         return None
     return (

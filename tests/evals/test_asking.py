@@ -9,7 +9,7 @@ import pytest
 
 from stillhouse.catalog import Sampling
 from stillhouse.errors import UsageError
-from stillhouse.evals.asking import Wishes, need_tokens, settings_for
+from stillhouse.evals.asking import Wishes, check_thoughts, need_tokens, settings_for
 from stillhouse.evals.early_warnings import EarlyWarning
 from stillhouse.evals.sample import Sample, Verdict
 from stillhouse.evals.systems import System, SystemFacts
@@ -64,7 +64,7 @@ def test_a_budget_opens_a_thought() -> None:
     assert asked(Wishes(think=False)).options["think"] is False
     assert "think" not in asked(Wishes(), 64, asking="completion").options
     with pytest.raises(UsageError, match="leaves nothing"):
-        asked(Wishes(think=False), 64)
+        check_thoughts([toy()], Wishes(think=False), [None, 64])
 
 
 def test_a_task_longer_than_the_context_fills_it_and_says_so_in_the_settings() -> None:

@@ -185,6 +185,15 @@ def test_fewer_samples_and_questions_are_a_view_of_what_is_there(tmp_path: Path)
         assert keys == [("p/0", 0), ("p/0", 1), ("p/1", 1), ("p/3", 1), ("p/3", 0)]
 
 
+def test_a_run_that_is_neither_larger_nor_a_part_is_refused(tmp_path: Path) -> None:
+    with RunFolder(tmp_path) as folder:
+        folder.run("m", with_task(questions=9, samples=1))
+        with pytest.raises(UsageError, match="9 questions × 1 samples, and 4 questions × 2 sam"):
+            folder.run("m", with_task(questions=4, samples=2))
+        folder.run("m", with_task(questions=9, samples=2))
+        folder.run("m", with_task(questions=4, samples=1))
+
+
 def test_a_server_is_refused_under_the_label_of_another(tmp_path: Path) -> None:
     """Two servers of one model are told apart by their order: swapped, each would get the other's
     samples."""
@@ -200,6 +209,7 @@ def test_a_server_is_refused_under_the_label_of_another(tmp_path: Path) -> None:
         folder.run("m, 8", budget)
         folder.run("m", here | {"url": "http://moved:4"})
         folder.run("m, 8", budget | {"url": "http://moved:4"})
+        folder.run("other", here | {"label": "other", "engine": "vllm", "url": "http://moved:4"})
 
 
 def test_a_folder_knows_how_a_task_was_asked(tmp_path: Path) -> None:

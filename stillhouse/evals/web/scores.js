@@ -103,6 +103,7 @@ function behind(one) {
       ["engine", `${one.engine ?? "unknown"}, ${one.url ?? "in process"}`],
       ["budget", isNumber(one.thinking_budget) ? `${tokens(one.thinking_budget)} tokens of thought`
         : "none"],
+      drawn(figures.options) ? ["drawn", drawn(figures.options)] : null,
       ["took", `${seconds(one.duration_s)}, ${figure(one.output_tokens_per_s)} tok/s`],
     ])),
     el("div", { class: "facts" }, facts([
@@ -124,21 +125,23 @@ function behind(one) {
 /** How answers were drawn: temperature, seed, limits. */
 function drawn(options) {
   const told = ["temperature", "top_p", "top_k", "min_p", "seed"]
-    .filter((name) => isNumber(options[name])).map((name) => `${name} ${options[name]}`);
-  if (isNumber(options.max_tokens)) told.push(`at most ${tokens(options.max_tokens)} tokens`);
-  return told.length ? ` Drawn with ${told.join(", ")}.` : "";
+    .filter((name) => isNumber(options?.[name])).map((name) => `${name} ${options[name]}`);
+  if (isNumber(options?.max_tokens)) told.push(`at most ${tokens(options.max_tokens)} tokens`);
+  return told.join(", ");
 }
 
 /** A score says nothing without what was asked. Doubled braces of the template are single ones. */
 function askedOf(figures, label) {
   const isOne = !differs("prompt") && !differs("version");
+  const ways = new Set(shownResults().map((one) => drawn(one.tasks[state.task].options)));
+  const way = ways.size === 1 ? drawn(figures.options) : "";
   return [
     isOne ? null : el("p", { class: "warning" }, "Not all results were asked this: it is what "
       + `${label} was asked.`),
     el("p", {}, el("strong", {}, `${state.task}, version ${figures.version}`),
       figures.source ? `: ${sentence(String(figures.source))}` : ".",
       figures.chance > 0 ? ` Guessing scores ${share(figures.chance)} %.` : "",
-      drawn(figures.options ?? {})),
+      way ? ` Drawn with ${way}.` : ""),
     el("pre", { tabindex: 0, "aria-label": "The prompt" }, (figures.prompt ?? "")
       .replaceAll("{{", "{").replaceAll("}}", "}")),
   ].filter(Boolean);

@@ -83,6 +83,21 @@ def test_budgets_are_results_of_their_own_and_compared(
     assert comparison["difference"] == 1.0
 
 
+def test_a_model_without_a_whole_question_keeps_its_label(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], data: Path
+) -> None:
+    """Else the next server of that model would go on with its samples."""
+    with StubServer(RIGHT) as stub, StubServer(WRONG) as other:
+        more = ("--url", other.url, "--token-budget", "2", "--json")
+        assert still(monkeypatch, *words(stub, data, *more)) == 1
+        assert [len(stub.asked), len(other.asked)] == [1, 1]
+    document = json.loads(capsys.readouterr().out)
+    assert [one["label"] for one in document["results"]] == [
+        "vllm stub", f"vllm stub at {other.url}"
+    ]  # fmt: skip
+    assert len(document["warnings"]) == 2
+
+
 def test_a_budget_of_none_leaves_the_thought_to_the_model(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], data: Path
 ) -> None:
@@ -96,11 +111,22 @@ def test_a_budget_of_none_leaves_the_thought_to_the_model(
     assert [one["label"] for one in results] == labels
 
 
+def test_no_thought_and_a_budget_for_it_are_refused_before_anything_is_asked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], data: Path
+) -> None:
+    with StubServer(RIGHT) as stub:
+        more = ("--no-think", "--thinking-budget", "none,64")
+        assert still(monkeypatch, *words(stub, data, *more)) == 2
+        assert not stub.asked
+    assert "--no-think leaves nothing" in capsys.readouterr().err
+
+
 def test_a_server_that_keeps_no_budget_is_warned_of(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], data: Path
 ) -> None:
-    usage = USAGE | {"completion_tokens_details": {"reasoning_tokens": 9}, "completion_tokens": 11}
-    long = Script(reasoning=("So it is. " * 9,), answer=("\\boxed{8}",), usage=usage)
+    details = {"completion_tokens_details": {"reasoning_tokens": 99}}
+    usage = USAGE | details | {"completion_tokens": 101}
+    long = Script(reasoning=("So it is. " * 40,), answer=("\\boxed{8}",), usage=usage)
     with StubServer(long) as stub:
         assert still(monkeypatch, *words(stub, data, "--thinking-budget", "4")) == 0
     told = capsys.readouterr()

@@ -147,6 +147,19 @@ def test_a_run_that_was_incomplete_is_not_called_so_once_it_is_whole(
     assert "is incomplete" not in capsys.readouterr().out
 
 
+def test_a_part_of_its_own_folder_is_not_incomplete(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, data: Path
+) -> None:
+    folder = ("--folder", str(tmp_path / "run"))
+    with StubServer(RIGHT) as stub:
+        assert still(monkeypatch, *words(stub, data, *folder, "--token-budget", "8")) == 1
+        capsys.readouterr()
+        part = words(stub, data, *folder, "--limit", "1", "--with", str(tmp_path / "run"))
+        assert still(monkeypatch, *part, "--json") == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (len(document["results"]), document["warnings"]) == (1, [])
+
+
 def test_a_refused_command_leaves_the_folder_as_it_was(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, data: Path
 ) -> None:
