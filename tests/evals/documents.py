@@ -95,7 +95,9 @@ def task_figures(name: str, samples: Sequence[Mapping[str, Any]], seconds: float
     right = counts["right"] or None
     return {
         "title": TASKS.get(name, name), "version": 1, "prompt": PROMPT,
-        "source": "DeepSeek-R1's wording, README of the model", "questions": questions,
+        "source": "DeepSeek-R1's wording, README of the model",
+        "options": {"seed": 0, "temperature": 0.6, "top_p": 0.95, "max_tokens": 32768},
+        "questions": questions,
         "samples": number, "pass@1": mean,
         "stderr_sampling": float(np.sqrt((means * (1 - means)).mean() / scores.size)),
         "stderr_questions": se,

@@ -70,6 +70,17 @@ def test_the_version_and_the_prompt_stand_under_the_scores_and_the_rest_behind_a
     assert detail.locator(".groups li").all_inner_texts() == ["anatomy\n25.0", "algebra\n50.0"]
 
 
+def test_how_answers_were_drawn_is_said_once_or_behind_each_row(open_eval: OpenEval) -> None:
+    shown = document(questions=8, labels=("BF16", "Q2_K"))
+    told = "Drawn with temperature 0.6, top_p 0.95, seed 0, at most 32,768 tokens."
+    expect(open_eval(shown).locator("#asked")).to_contain_text(told)
+    shown["results"][1]["tasks"]["gsm8k"]["options"] = {"temperature": 0, "stop": []}
+    page = open_eval(shown)
+    expect(page.locator("#asked")).not_to_contain_text("Drawn")
+    page.locator("#table tr.option button").nth(1).click()
+    expect(page.locator(".detail")).to_contain_text("temperature 0")
+
+
 def test_recovery_has_each_pair_of_results_drawn_around_zero(open_eval: OpenEval) -> None:
     shown = document()
     page = open_eval(shown)

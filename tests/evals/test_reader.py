@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -50,6 +51,18 @@ def test_a_sample_is_shown_with_its_grade_texts_and_tokens(
         expect(shown).to_contain_text(text)
     for name, text in (("prompt", first["prompt"]), ("thought", first["reasoning"].strip())):
         expect(shown.locator(f".text.{name}")).to_have_text(text)
+
+
+def test_other_questions_under_the_same_name_are_no_pair(
+    open_eval: OpenEval, two: dict[str, Any]
+) -> None:
+    """As rows without a name of two files, or made problems of two seeds."""
+    for one in two["samples"]:
+        if one["label"] == "Q2_K" and one["problem"] != "test/3":
+            one["prompt"] += " And in a year?"
+    page = open_eval(two)
+    page.get_by_label("side by side").check()
+    expect(page.locator("#reader output")).to_have_text(re.compile("^4 pairs"))
 
 
 def test_filters_leave_what_they_name(open_eval: OpenEval, two: dict[str, Any]) -> None:
