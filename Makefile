@@ -21,7 +21,7 @@ web: .venv/ready ## copy the locked versions of what the web page uses (needs np
 	$(BIN)/python tools/vendor_web.py
 
 screenshots: .venv/ready browser ## take the pictures of docs/images again
-	mkdir -p docs/images && STILLHOUSE_SCREENSHOTS=docs/images STILLHOUSE_SCREENSHOTS_MODEL=qwen2.5-coder:1.5b STILLHOUSE_BENCH_DOCUMENT=benchmarks/results/quantizations.json STILLHOUSE_EVAL_DOCUMENT=benchmarks/results/evaluation.json $(BIN)/python -m pytest tests/server/page tests/planner/test_page.py tests/bench/test_page.py tests/evals/test_page.py tests/evals/test_reader.py
+	mkdir -p docs/images && STILLHOUSE_SCREENSHOTS=docs/images STILLHOUSE_SCREENSHOTS_MODEL=qwen2.5-coder:1.5b STILLHOUSE_BENCH_DOCUMENT=benchmarks/results/quantizations.json STILLHOUSE_EVAL_DOCUMENT=benchmarks/results/evaluation.json STILLHOUSE_EVAL_BUDGETS=benchmarks/results/budgets.json $(BIN)/python -m pytest tests/server/page tests/planner/test_page.py tests/bench/test_page.py tests/evals/test_page.py tests/evals/test_page_plots.py tests/evals/test_reader.py
 
 check: .venv/ready ## what a change must pass besides the tests
 	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports && $(BIN)/python tools/docs.py --check && $(BIN)/python tools/size.py

@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import (
     Browser,
     BrowserContext,
+    Locator,
     Page,
     Request,
     Route,
@@ -75,11 +76,11 @@ def open_file(browser: Browser, tmp_path: Path) -> Iterator[OpenFile]:
 
 
 @pytest.fixture
-def picture() -> Callable[[Page, str], None]:
+def picture() -> Callable[[Page | Locator, str], None]:
     """Takes a picture for the documentation, where a folder for them is named."""
     folder = os.environ.get("STILLHOUSE_SCREENSHOTS")
 
-    def take(page: Page, name: str) -> None:
+    def take(page: Page | Locator, name: str) -> None:
         if folder:
             page.screenshot(path=Path(folder) / f"{name}.png")
 

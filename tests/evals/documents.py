@@ -184,10 +184,11 @@ def compared(shown: dict[str, Any], label: str, **changes: Any) -> None:
     next(one for one in shown["comparisons"] if one["b"] == label).update(changes)
 
 
-def pictured() -> dict[str, Any]:
-    """A real run's document where one is named, for the pictures in the documentation."""
-    path = os.environ.get("STILLHOUSE_EVAL_DOCUMENT")
+def pictured(variable: str = "STILLHOUSE_EVAL_DOCUMENT", **made: Any) -> dict[str, Any]:
+    """A real run's document where the environment names one, for the pictures in the documentation;
+    else one that is made."""
+    path = os.environ.get(variable)
     if path is None:
-        return document()
+        return document(**made)
     loaded: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
     return loaded

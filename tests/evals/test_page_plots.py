@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
-from playwright.sync_api import expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.evals.conftest import OpenEval, is_straight, marks
-from tests.evals.documents import document
+from tests.evals.documents import document, pictured
 
 
 def test_plots_place_every_result_where_its_figures_are(open_eval: OpenEval) -> None:
@@ -98,6 +99,15 @@ def test_budgets_have_a_curve_on_an_axis_of_logarithms(open_eval: OpenEval) -> N
     found = marks(page, "budget")
     means = [results[n]["tasks"]["gsm8k"]["mean_reasoning_tokens"] for n in found]
     assert is_straight([x for x, _ in found.values()], means)
+
+
+def test_a_curve_can_be_read(
+    open_eval: OpenEval, picture: Callable[[Page | Locator, str], None]
+) -> None:
+    shown = pictured("STILLHOUSE_EVAL_BUDGETS", labels=("Q4_K_M",), budgets=(64, 256, None))
+    holder = open_eval(shown, viewport={"width": 1280, "height": 900}).locator("#budget")
+    assert holder.locator("path.curve").count() == 1
+    picture(holder, "eval-budgets")
 
 
 def test_a_bar_is_of_all_samples(open_eval: OpenEval) -> None:
