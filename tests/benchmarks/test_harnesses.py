@@ -86,7 +86,8 @@ def test_likelihoods_are_set_side_by_side_and_shown() -> None:
     cell |= {"harness": "lm_eval", "version": "1", "client": "c", "duration_s": 1.0}
     cell |= {"own_duration_s": 1.0}
     assert "of 2: same prompt 2" in line(cell)
-    document = {"model": "m", "stillhouse": "0", "commit": None, "date": "d", "users": 1}
+    machine = {"cpu": "c", "physical_cores": 2}
+    document = {"model": "m", "machine": machine, "date": "d", "users": 1}
     table = markdown(document | {"results": [cell]})
     assert "| 100.0 % ± 0.0 |" in table
     assert "by at most 0.5" in table
