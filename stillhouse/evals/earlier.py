@@ -25,6 +25,8 @@ def read_runs(folder: Path) -> Results:
     for store in runs_in(folder):
         found.results.append(_result(folder, store, store.settings(), found))
     found.results.sort(key=_place)
+    order = {result.label: place for place, result in enumerate(found.results)}
+    found.samples.sort(key=lambda one: order.get(one["label"], len(order)))
     return found
 
 

@@ -101,6 +101,16 @@ def test_budgets_have_a_curve_on_an_axis_of_logarithms(open_eval: OpenEval) -> N
     assert is_straight([x for x, _ in found.values()], means)
 
 
+def test_a_ladder_has_its_four_plots(
+    open_eval: OpenEval, picture: Callable[[Page | Locator, str], None]
+) -> None:
+    plots = open_eval(pictured(), viewport={"width": 1280, "height": 900}).locator("#plots")
+    for name in ("accuracy", "outcomes", "bits", "speed"):
+        expect(plots.locator(f"#{name} > svg")).to_be_visible()
+    expect(plots.locator("#budget")).to_be_hidden()
+    picture(plots, "eval-plots")
+
+
 def test_a_curve_can_be_read(
     open_eval: OpenEval, picture: Callable[[Page | Locator, str], None]
 ) -> None:

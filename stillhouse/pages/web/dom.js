@@ -19,9 +19,9 @@ const BLANK = "–";
 const isNumber = (value) => typeof value === "number" && Number.isFinite(value);
 const orBlank = (format) => (value) => (isNumber(value) ? format(value) : BLANK);
 
-/** Three significant figures at least: 5.31, 48.2, 317, 8,831. */
+/** Three significant figures at least: 5.31, 48.2, 317, 8,831; 0 is 0. */
 const figure = orBlank((value) => {
-  const digits = [9.995, 99.95].filter((limit) => Math.abs(value) < limit).length;
+  const digits = value === 0 ? 0 : [9.995, 99.95].filter((limit) => Math.abs(value) < limit).length;
   const both = { minimumFractionDigits: digits, maximumFractionDigits: digits };
   return value.toLocaleString("en", both);
 });
