@@ -138,9 +138,10 @@ def evaluate(
     from stillhouse import hub
     from stillhouse.cli import eval_targets
     from stillhouse.cli.eval_report import report
-    from stillhouse.cli.eval_run import beside, check_graders, earlier_runs, run_until_stopped
+    from stillhouse.cli.eval_run import beside, earlier_runs, run_until_stopped
     from stillhouse.evals.asking import Wishes, check_thoughts
     from stillhouse.evals.comparison import compare_all
+    from stillhouse.evals.grading.grader import Graders
     from stillhouse.evals.runs import Results, RunPlan
     from stillhouse.evals.systems import InProcess, LoadSettings
 
@@ -161,7 +162,10 @@ def evaluate(
     tasks = eval_targets.tasks(task or []) if targets else []
     wishes = Wishes(seed, samples, max_tokens, temperature, top_p, think, token_budget)
     check_thoughts(tasks, wishes, budgets)
-    check_graders(tasks, allow_code=allow_code)
+    graders = Graders(run_code=allow_code)
+    for one in tasks:  # before anything is fetched
+        if one.grader is not None:
+            graders.check(one.grader)
     plan = RunPlan(
         assignments=eval_targets.assignments(
             tasks, data=data, shots_data=shots_data, limit=limit, seed=seed, note=note
@@ -189,7 +193,7 @@ def evaluate(
     results, failure = Results(), None
     if folder is not None and targets:
         try:
-            run_until_stopped(targets, plan, folder, results, allow_code=allow_code)
+            run_until_stopped(targets, plan, folder, results, graders)
         except StillhouseError as error:
             if not results.results:
                 raise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -15,20 +15,11 @@ from stillhouse.evals.earlier import read_runs
 from stillhouse.evals.grading.grader import Graders
 from stillhouse.evals.runs import Results, RunPlan, Target, run
 from stillhouse.evals.store import RunFolder
-from stillhouse.evals.task import Task
 from stillhouse.workers.event_loops import run_in_loop
 
 
-def check_graders(tasks: Iterable[Task], *, allow_code: bool) -> None:
-    """Raises UsageError for a task that cannot be graded here, before anything is fetched."""
-    graders = Graders(run_code=allow_code)
-    for task in tasks:
-        if task.grader is not None:
-            graders.check(task.grader)
-
-
 def run_until_stopped(
-    targets: Sequence[Target], plan: RunPlan, folder: Path, results: Results, *, allow_code: bool
+    targets: Sequence[Target], plan: RunPlan, folder: Path, results: Results, graders: Graders
 ) -> None:
     """Fills the results. The first Ctrl-C ends the run, and they are what there is; a second one
     interrupts as ever. Raises as `run` does.
@@ -42,7 +33,6 @@ def run_until_stopped(
             loop.remove_signal_handler(signal.SIGINT)
             stop.set()
 
-        graders = Graders(run_code=allow_code)
         with suppress(NotImplementedError):  # Windows has no handlers in its loops
             loop.add_signal_handler(signal.SIGINT, interrupt)
         with LiveEval() as live, RunFolder(folder, live.note) as kept:

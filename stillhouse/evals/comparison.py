@@ -114,11 +114,11 @@ def _differs(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[str]:
     may_differ = (*_MAY_DIFFER, "think") if has_budget else _MAY_DIFFER
     for name in dict.fromkeys([*a, *b]):
         if name not in may_differ and a.get(name) != b.get(name):
-            values = [told(options.get(name)) for options in (a, b)]
+            values = [option_text(options.get(name)) for options in (a, b)]
             yield f"{name} {values[0]} and {values[1]}"
 
 
-def told(value: Any) -> str:
+def option_text(value: Any) -> str:
     """An option's value in a sentence."""
     if value is None:
         return "not said"

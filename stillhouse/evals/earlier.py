@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 
 from stillhouse.errors import UsageError
 from stillhouse.evals.result import EvalResult
+from stillhouse.evals.run_summary import RunSummary
 from stillhouse.evals.runs import Results
 from stillhouse.evals.store import RunStore, read_questions, runs_in
 from stillhouse.evals.tasks import task_named
-from stillhouse.evals.told import RunTold
 
 T = TypeVar("T")
 
@@ -48,25 +48,25 @@ def _result(folder: Path, store: RunStore, settings: dict[str, Any], found: Resu
     def maybe(name: str, kind: type[T]) -> T | None:
         return None if settings.get(name) is None else fact(name, kind)
 
-    told = RunTold(fact("label", str), maybe("seed", int))
+    summary = RunSummary(fact("label", str), maybe("seed", int))
     for name, asked in settings["tasks"].items():
         # As it was asked then: with another version or prompt it is not comparable, and says so.
         task = replace(task_named(name), version=asked["version"], prompt=asked["prompt"])
         problems = read_questions(folder, name)[: asked["questions"]]
         with store.open(name, to_read=True) as samples:
-            told.read(task, problems, samples, asked)
-    found.samples += told.samples
-    found.warnings += [(told.label, text) for text in told.warnings]
+            summary.read(task, problems, samples, asked)
+    found.samples += summary.samples
+    found.warnings += [(summary.label, text) for text in summary.warnings]
     return EvalResult(
-        label=told.label,
+        label=summary.label,
         model=fact("model", str),
-        tasks=told.tasks,
+        tasks=summary.tasks,
         quantization=maybe("quantization", str),
         engine=fact("engine", str),
         url=maybe("url", str),
         file_bytes=maybe("file_bytes", int),
         bits_per_weight=maybe("bits_per_weight", float),
         thinking_budget=maybe("thinking_budget", int),
-        duration_s=told.duration_s,
-        output_tokens_per_s=told.output_tokens_per_s,
+        duration_s=summary.duration_s,
+        output_tokens_per_s=summary.output_tokens_per_s,
     )

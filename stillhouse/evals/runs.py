@@ -11,13 +11,13 @@ from typing import Any, NamedTuple, Protocol
 from stillhouse.errors import UsageError
 from stillhouse.evals.asking import Assignment, TaskSettings, Wishes, need_tokens, settings_for
 from stillhouse.evals.result import EvalResult
+from stillhouse.evals.run_summary import RunSummary
 from stillhouse.evals.runner import Graders, Limits, TaskRunner
 from stillhouse.evals.runner import Listener as TaskListener
 from stillhouse.evals.store import RunFolder
 from stillhouse.evals.summary import TaskSummary
 from stillhouse.evals.systems import InProcess, LoadSettings, Served, System, opened, reach
 from stillhouse.evals.task import Task
-from stillhouse.evals.told import RunTold
 
 Target = InProcess | Served
 
@@ -113,7 +113,7 @@ class _Entry:
         self._system = system
         self._budget = budget
         self._plan = plan
-        self._told = RunTold(label, plan.wishes.seed)
+        self._summary = RunSummary(label, plan.wishes.seed)
         before = folder.options(label)
         self._settings = [
             settings_for(one, system, plan.wishes, budget, before.get(one.task.name))
@@ -125,7 +125,7 @@ class _Entry:
     def notes(self) -> list[str]:
         """What a user has to know of how it is asked."""
         return [
-            f"{self._told.label}, {one.task.name}: answers end where the context of"
+            f"{self._summary.label}, {one.task.name}: answers end where the context of"
             f" {settings.context_tokens:,} tokens does, not after {one.task.max_tokens:,}"
             for one, settings in zip(self._plan.assignments, self._settings, strict=True)
             if one.task.asking != "choices" and "max_tokens" not in settings.options
@@ -148,26 +148,26 @@ class _Entry:
                 await self._run_task(assignment, settings, graders, listener, stop, next(numbers))
             is_whole = not stop.is_set()
         finally:
-            if self._told.tasks or is_whole:
+            if self._summary.tasks or is_whole:
                 results.results.append(self._result())
-            results.samples += self._told.samples
-            results.warnings += [(self._told.label, text) for text in self._told.warnings]
-            results.is_incomplete |= self._told.is_incomplete
+            results.samples += self._summary.samples
+            results.warnings += [(self._summary.label, text) for text in self._summary.warnings]
+            results.is_incomplete |= self._summary.is_incomplete
 
     def _result(self) -> EvalResult:
-        facts, told = self._system.facts, self._told
+        facts, summary = self._system.facts, self._summary
         return EvalResult(
-            label=told.label,
+            label=summary.label,
             model=facts.model,
-            tasks=told.tasks,
+            tasks=summary.tasks,
             quantization=facts.quantization,
             engine=facts.engine,
             url=facts.url,
             file_bytes=facts.file_bytes,
             bits_per_weight=facts.bits_per_weight,
             thinking_budget=self._budget,
-            duration_s=told.duration_s,
-            output_tokens_per_s=told.output_tokens_per_s,
+            duration_s=summary.duration_s,
+            output_tokens_per_s=summary.output_tokens_per_s,
         )
 
     async def _run_task(
@@ -183,14 +183,16 @@ class _Entry:
         with self._store.open(task.name) as store:
             kept = store.of(assignment.problems, settings.samples)
             listener.task_begins(
-                self._told.label,
+                self._summary.label,
                 task,
                 part,
                 total=len(assignment.problems) * settings.samples,
                 done=len(kept),
                 right=sum(one.score for one in kept),
             )
-            left = None if wishes.token_budget is None else wishes.token_budget - self._told.tokens
+            left = (
+                None if wishes.token_budget is None else wishes.token_budget - self._summary.tokens
+            )
             runner = TaskRunner(
                 assignment,
                 settings,
@@ -206,15 +208,15 @@ class _Entry:
                 await runner.run()
             finally:
                 asked = settings.as_json(assignment)
-                for warning in self._told.read(task, assignment.problems, store, asked):
+                for warning in self._summary.read(task, assignment.problems, store, asked):
                     listener.warn(warning)
-        if task.name in self._told.tasks:
-            listener.task_ended(self._told.label, self._told.tasks[task.name])
+        if task.name in self._summary.tasks:
+            listener.task_ended(self._summary.label, self._summary.tasks[task.name])
 
     def _as_json(self) -> dict[str, Any]:
         """What a resumed run must agree in."""
         document = {
-            "label": self._told.label,
+            "label": self._summary.label,
             **self._system.facts.as_json(),
             "thinking_budget": self._budget,
             "seed": self._plan.wishes.seed,

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from stillhouse.evals.comparison import Comparison, told
+from stillhouse.evals.comparison import Comparison, option_text
 from stillhouse.evals.paired import LEAST_QUESTIONS
 from stillhouse.evals.result import EvalResult
 from stillhouse.evals.rows import interval, percent
@@ -25,16 +25,17 @@ def caption(results: Sequence[EvalResult], task: str) -> list[str]:
         f"{first.title} ({task}, version {first.version}); {first.source}",
         f"prompt: {json.dumps(template, ensure_ascii=False)}",
     ]
-    drawn = [(label, _drawn(one.options)) for label, one in having if one.options]
+    drawn = [(label, _drawn(one.options)) for label, one in having]
     if len({text for _, text in drawn}) == 1:
-        return [*lines, f"drawn with {drawn[0][1]}"]
-    return [*lines, *(f"{label}: drawn with {text}" for label, text in drawn)]
+        return [*lines, f"drawn with {drawn[0][1]}"] if drawn[0][1] else lines
+    return [*lines, *(f"{label}: drawn with {text or 'nothing said'}" for label, text in drawn)]
 
 
 def _drawn(options: Mapping[str, Any]) -> str:
-    """`temperature 0.7, top_p 0.8, seed 0, at most 1,024 tokens`. Budgets stand in a column."""
+    """`temperature 0.7, top_p 0.8, seed 0, at most 1,024 tokens`; empty where choices are weighed
+    and nothing is drawn. Budgets stand in a column."""
     shown = [
-        f"{name} {told(options[name])}"
+        f"{name} {option_text(options[name])}"
         for name in ("temperature", "top_p", "top_k", "min_p", "seed")
         if options.get(name) is not None
     ]

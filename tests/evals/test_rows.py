@@ -134,6 +134,8 @@ def test_how_answers_were_drawn_is_said_once_or_of_each() -> None:
     assert note.startswith("b against a, sums: not asked alike, temperature 0.7 and 0.6, top_p 0.8")
     same = compare_all([a, drawn("b", **a.tasks["sums"].options | {"seed": 5})])
     assert not any("not asked alike" in one for one in comparison_notes(same))
+    weighed = [drawn("a", stop=[]), drawn("b", stop=[])]
+    assert len(caption(weighed, "sums")) == 2
     budgets = [drawn(f"{n}", think=True, thinking_budget=n) for n in (8, 64)]
     assert compare_all(budgets)[0].differs == ()
 

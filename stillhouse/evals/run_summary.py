@@ -14,7 +14,7 @@ from stillhouse.evals.task import Problem, Task
 
 
 @dataclass(slots=True)
-class RunTold:
+class RunSummary:
     """One model's run, task after task. `samples` are a page's: with the run's label, and with
     their problem's prompt and gold."""
 
