@@ -75,8 +75,9 @@ def _parts(results: list[EvalResult], comparisons: list[Comparison]) -> list[str
         sizes = {(one.tasks[task].questions, one.tasks[task].samples) for one in having}
         shape = " and ".join(f"{questions} questions × {k}" for questions, k in sorted(sizes))
         ways = f"{', '.join(drawn)}." if len(drawn) == 1 else ""
-        parts += [f"{title.partition(';')[0]}, {shape}. {_sentence(prompt)} {_sentence(ways)}"]
-        if not ways:
+        asked = [f"{title.partition(';')[0]}, {shape}.", _sentence(prompt), _sentence(ways)]
+        parts += [" ".join(filter(None, asked))]
+        if len(drawn) > 1:
             parts += ["\n".join(f"- {one}" for one in drawn)]
         parts += [_markdown(table)]
         if not has_budgets:
