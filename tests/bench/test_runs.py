@@ -184,7 +184,9 @@ def test_a_real_model_in_process_fills_every_column(smollm2_path: Path) -> None:
     assert read_bytes_per_s > 1e9
     most_per_s = read_bytes_per_s / smollm2_path.stat().st_size  # a token reads every weight
     assert one.roofline_tokens_per_s is not None
-    assert 0.3 * most_per_s < one.roofline_tokens_per_s < 1.1 * most_per_s  # the prompt takes a part
+    assert (
+        0.3 * most_per_s < one.roofline_tokens_per_s < 1.1 * most_per_s
+    )  # the prompt takes a part
 
 
 def test_thoughts_of_a_real_model_end_by_the_budget_of_the_workload(smollm2_path: Path) -> None:
