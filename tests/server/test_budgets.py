@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
 import httpx
 import pytest
 
@@ -15,10 +18,23 @@ QUESTIONS = (
 )
 
 
+def asked_together(server: Served, bodies: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The replies to all, which the engine answers in one batch."""
+
+    def ask(body: dict[str, Any]) -> dict[str, Any]:
+        reply: dict[str, Any] = httpx.post(
+            f"{server.url}/v1/chat/completions", json=body, timeout=60
+        ).json()
+        return reply
+
+    with ThreadPoolExecutor(len(bodies)) as threads:
+        return list(threads.map(ask, bodies))
+
+
 @pytest.mark.parametrize("budget", [0, 1, 50, 500])
 def test_a_budget_is_never_exceeded_and_the_answer_comes(server: Served, budget: int) -> None:
-    for number, question in enumerate(QUESTIONS):
-        body = {
+    bodies = [
+        {
             "messages": [{"role": "user", "content": question}],
             "chat_template_kwargs": {"enable_thinking": True},
             "thinking_token_budget": budget,
@@ -26,7 +42,9 @@ def test_a_budget_is_never_exceeded_and_the_answer_comes(server: Served, budget:
             "max_tokens": 700,
             "seed": number,
         }
-        reply = httpx.post(f"{server.url}/v1/chat/completions", json=body, timeout=60).json()
+        for number, question in enumerate(QUESTIONS)
+    ]
+    for reply in asked_together(server, bodies):
         choice, usage = reply["choices"][0], reply["usage"]
         assert usage["completion_tokens_details"]["reasoning_tokens"] <= budget
         assert choice["stillhouse"]["thinking_end"] in ("natural", "budget", "loop")
@@ -35,12 +53,14 @@ def test_a_budget_is_never_exceeded_and_the_answer_comes(server: Served, budget:
 
 @pytest.mark.parametrize("max_tokens", [8, 30, 200])
 def test_a_reply_that_is_cut_off_still_has_an_answer(server: Served, max_tokens: int) -> None:
-    for question in QUESTIONS:
-        body = {
+    bodies = [
+        {
             "messages": [{"role": "user", "content": question}],
             "think": True,
             "temperature": 0,
             "max_tokens": max_tokens,
         }
-        reply = httpx.post(f"{server.url}/v1/chat/completions", json=body, timeout=60).json()
+        for question in QUESTIONS
+    ]
+    for reply in asked_together(server, bodies):
         assert reply["choices"][0]["message"]["content"].strip()

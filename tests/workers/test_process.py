@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from stillhouse.errors import ContextTooLong, ModelNotFound, Overloaded, UsageError, WorkerDied
+from stillhouse.questions import ChatOptions
 from stillhouse.workers.messages import Accepted, Finished, ModelSettings
 from stillhouse.workers.process import Worker
 from tests.workers.conftest import run, running, texts
@@ -63,7 +64,8 @@ def test_whoever_leaves_is_cancelled_wherever_the_request_is(settings: ModelSett
 def test_an_answer_now_reaches_the_model(settings: ModelSettings) -> None:
     async def work() -> None:
         async with running(settings) as worker:
-            asked = await worker.ask("Tell me a story", {"think": True, "stop_loops": False})
+            endless: ChatOptions = {"ignore_eos": True, "stop_loops": False, "max_tokens": 300}
+            asked = await worker.ask("Tell me a story", {"think": True, **endless})
             await asked.accepted()
             await asked.batch()
             asked.answer_now()

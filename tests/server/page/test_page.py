@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Request, Route, expect
 
 from tests.server.conftest import Served
 from tests.server.page.conftest import OpenPage
@@ -57,10 +57,21 @@ def think(page: Page, how: str, budget: int = 10) -> None:
     page.locator("#budget").fill(str(budget))
 
 
+def let_no_reply_end_by_itself(page: Page) -> None:
+    """So that a test that must come upon a thought while it lasts cannot come too late."""
+
+    def change(route: Route, request: Request) -> None:
+        endless = {"ignore_eos": True, "stop_loops": False, "max_tokens": 600, "seed": 1}
+        route.continue_(post_data=request.post_data_json | endless)
+
+    page.route("**/chat/completions", change)
+
+
 def test_a_thought_is_shown_live_and_folds_when_the_answer_comes(
     open_page: OpenPage, picture: Picture
 ) -> None:
     page = open_page()
+    let_no_reply_end_by_itself(page)
     think(page, "on", 4)
     ask(page, STORY)
     expect(page.locator(".thought.live[open]")).to_be_visible()
@@ -79,6 +90,7 @@ def test_a_thought_is_shown_live_and_folds_when_the_answer_comes(
 
 def test_answer_now_ends_the_thought(open_page: OpenPage) -> None:
     page = open_page()
+    let_no_reply_end_by_itself(page)
     think(page, "on")
     ask(page, STORY)
     page.get_by_role("button", name="Answer now").click()
@@ -89,6 +101,7 @@ def test_answer_now_ends_the_thought(open_page: OpenPage) -> None:
 
 def test_escape_stops_a_reply(open_page: OpenPage) -> None:
     page = open_page()
+    let_no_reply_end_by_itself(page)
     ask(page, STORY)
     expect(page.locator(".answer")).not_to_be_empty()
     page.keyboard.press("Escape")
