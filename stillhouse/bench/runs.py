@@ -106,21 +106,23 @@ async def run(
     """Fills `results`, which is right at any time. Raises what loading or reaching a target does,
     and UsageError for one that refuses what it is asked.
     """
-    for target in targets:
-        async with _opened(target, plan, progress) as system:
-            for note in system.notes:
-                _note(results, listener, f"{system.name}: {note}")
-            session = Session(system, plan.settings, listener, stop, results.speeds)
-            await session.warm_up()
-            for workload in plan.workloads:
-                if not stop.is_set():
-                    await _measure(session, workload, plan, results)
-        if stop.is_set():
-            break
-    results.is_stopped = stop.is_set()
-    for cell in results.cells:
-        for note in notes_of(cell):
-            _note(results, listener, note)
+    try:
+        for target in targets:
+            async with _opened(target, plan, progress) as system:
+                for note in system.notes:
+                    _note(results, listener, f"{system.name}: {note}")
+                session = Session(system, plan.settings, listener, stop, results.speeds)
+                await session.warm_up()
+                for workload in plan.workloads:
+                    if not stop.is_set():
+                        await _measure(session, workload, plan, results)
+            if stop.is_set():
+                break
+    finally:  # of what was measured before a later target failed too
+        results.is_stopped = stop.is_set()
+        for cell in results.cells:
+            for note in notes_of(cell):
+                _note(results, listener, note)
 
 
 def notes_of(cell: Cell) -> list[str]:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import signal
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +18,7 @@ from stillhouse.bench.slo import Slo
 from stillhouse.bench.speedups import Speedup, speedups
 from stillhouse.cli.bench_live import LiveBench
 from stillhouse.cli.table import aligned
-from stillhouse.cli.terminal import StageLine, note
+from stillhouse.cli.terminal import LoadingBroken, StageLine, StopRunOnInterrupt, note
 from stillhouse.workers.event_loops import run_in_loop
 
 
@@ -33,19 +30,17 @@ def run_until_stopped(targets: Sequence[Target], plan: RunPlan) -> Results:
     num_cells = 0 if plan.sweep else len(targets) * len(plan.workloads) * len(plan.loads)
 
     async def work() -> None:
-        stop, loop = asyncio.Event(), asyncio.get_running_loop()
+        with (
+            StopRunOnInterrupt("stopping: what was measured follows") as interrupt,
+            LiveBench(num_cells) as live,
+        ):
+            progress = interrupt.breaking(StageLine())
+            await run(targets, plan, live, interrupt.stop, results=results, progress=progress)
 
-        def interrupt() -> None:
-            note("stopping: what was measured follows")
-            loop.remove_signal_handler(signal.SIGINT)
-            stop.set()
-
-        with suppress(NotImplementedError):  # Windows has no handlers in its loops
-            loop.add_signal_handler(signal.SIGINT, interrupt)
-        with LiveBench(num_cells) as live:
-            await run(targets, plan, live, stop, results=results, progress=StageLine())
-
-    run_in_loop(work())
+    try:
+        run_in_loop(work())
+    except LoadingBroken:
+        results.is_stopped = True
     return results
 
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import signal
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from stillhouse.cli.eval_live import LiveEval
-from stillhouse.cli.terminal import StageLine, note
+from stillhouse.cli.terminal import LoadingBroken, StageLine, StopRunOnInterrupt
 from stillhouse.evals.earlier import read_runs
 from stillhouse.evals.grading.grader import Graders
 from stillhouse.evals.runs import Results, RunPlan, Target, run
@@ -26,27 +23,33 @@ def run_until_stopped(
     """
 
     async def work() -> None:
-        stop, loop = asyncio.Event(), asyncio.get_running_loop()
-
-        def interrupt() -> None:
-            note("stopping: what is whole is kept, and what it says follows")
-            loop.remove_signal_handler(signal.SIGINT)
-            stop.set()
-
-        with suppress(NotImplementedError):  # Windows has no handlers in its loops
-            loop.add_signal_handler(signal.SIGINT, interrupt)
-        with LiveEval() as live, RunFolder(folder, live.note) as kept:
+        text = "stopping: what is whole is kept, and what it says follows"
+        with (
+            StopRunOnInterrupt(text) as interrupt,
+            LiveEval() as live,
+            RunFolder(folder, live.note) as kept,
+        ):
             live.note(f"every sample is kept in {folder}")
             if any(one.task.grader == "code" for one in plan.assignments):
                 for lack in graders.unprotected:
                     live.warn(f"programs run here without {lack}")
-            stages = StageLine()
+            progress = interrupt.breaking(StageLine())
             async with graders:
                 await run(
-                    targets, plan, kept, graders, live, stop, results=results, progress=stages
+                    targets,
+                    plan,
+                    kept,
+                    graders,
+                    live,
+                    interrupt.stop,
+                    results=results,
+                    progress=progress,
                 )
 
-    run_in_loop(work())
+    try:
+        run_in_loop(work())
+    except LoadingBroken:
+        results.is_stopped = True
 
 
 def earlier_runs(folders: Sequence[Path]) -> dict[Path, Results]:

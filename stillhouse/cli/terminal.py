@@ -5,6 +5,7 @@ Everything here goes to stderr, so that stdout holds answers and documents alone
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import sys
@@ -100,3 +101,37 @@ class StopOnInterrupt:
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True
+
+
+class LoadingBroken(Exception):
+    """Somebody pressed Ctrl-C while a model was being loaded."""
+
+
+class StopRunOnInterrupt(StopOnInterrupt):
+    """The same in a coroutine, for a long run: the first Ctrl-C says `text` and sets `stop`, which
+    the run heeds where it can.
+
+    A model that is being loaded keeps the event loop from turning, so that nobody could heed it:
+    what `breaking` returns raises LoadingBroken from the loading.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.stop = asyncio.Event()
+        self._text = text
+        self._loop = asyncio.get_running_loop()
+
+    def breaking(self, progress: Callable[[str, int, int], None]) -> Callable[..., None]:
+        """`progress` of a loading, which this may break off."""
+
+        def show(stage: str, done: int, total: int) -> None:
+            if self.asked:
+                raise LoadingBroken
+            progress(stage, done, total)
+
+        return show
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        super()._ask(number, frame)
+        note(self._text)
+        self._loop.call_soon_threadsafe(self.stop.set)
