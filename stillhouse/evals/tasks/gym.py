@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib.metadata import version
-from typing import Any
 
 from stillhouse.errors import UsageError
 from stillhouse.evals.fields import pick
+from stillhouse.evals.grading.entries import Entry, entries
 from stillhouse.evals.task import Problem, Row, Task
 
 PREFIX = "gym:"
@@ -43,8 +43,14 @@ def gym_task(name: str) -> Task:
         )
 
     def problems(rows: Sequence[Row], _shots: Sequence[Row], seed: int) -> list[Problem]:
-        maker = _maker(data_set, seed)
-        return [_problem(data_set, maker, seed, int(pick(row, "index")[0])) for row in rows]
+        indices = [int(pick(row, "index")[0]) for row in rows]
+        if max(indices, default=0) >= LARGEST:
+            raise UsageError(f"{name} makes at most {LARGEST} problems a seed")
+        made = entries(data_set, seed, LARGEST, indices)
+        return [
+            _problem(data_set, entry, seed, index)
+            for entry, index in zip(made, indices, strict=True)
+        ]
 
     return Task(
         name=PREFIX + data_set,
@@ -59,19 +65,15 @@ def gym_task(name: str) -> Task:
     )
 
 
-def _problem(data_set: str, maker: Any, seed: int, index: int) -> Problem:
+def _problem(data_set: str, entry: Entry, seed: int, index: int) -> Problem:
     """`extra` is what the library makes the entry of again, for its scorer.
 
     The entry itself may hold tuples, which JSON turns into lists, and some scorers take no lists.
     """
-    if index >= LARGEST:
-        raise UsageError(f"{PREFIX}{data_set} makes at most {LARGEST} problems a seed")
-    entry = maker[index]
-    answer = entry["answer"]
     return Problem(
         str(index),
-        _PROMPT.format(question=entry["question"]),
-        "" if answer is None else str(answer),  # None: many are right, the scorer checks
+        _PROMPT.format(question=entry.question),
+        entry.answer or "",  # none: many are right, the scorer checks
         extra={"dataset": data_set, "seed": seed, "size": LARGEST, "index": index},
     )
 
@@ -84,9 +86,3 @@ def _names() -> list[str]:
             "gym tasks need reasoning-gym", hint="pip install 'stillhouse[eval]'"
         ) from error
     return sorted(set(DATASETS) - set(_NOT_ALONE))
-
-
-def _maker(data_set: str, seed: int) -> Any:
-    import reasoning_gym
-
-    return reasoning_gym.create_dataset(data_set, seed=seed, size=LARGEST)
