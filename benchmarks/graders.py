@@ -6,7 +6,8 @@
 The answers are in tests/evals/grading/fixtures, a line each: what models wrote, or what was made up
 to be odd ("origin"), with the verdict that a reader gave it. Beside our graders stands a second
 opinion where a library or a protocol has one: math-verify given the whole answer, lm-eval's
-`flexible-extract` for numbers, math-verify's letters. Code is run in the sandbox.
+`flexible-extract` for numbers, math-verify's letters, reasoning-gym's scorer given what its own
+`extract_answer` finds. Code is run in the sandbox.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
@@ -41,7 +43,7 @@ def main() -> None:
     """Grade all, print the table and where we differ, write both."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--grader", choices=get_args(GraderName), action="append")
-    names = parser.parse_args().grader or [name for name in get_args(GraderName) if _file(name)]
+    names = parser.parse_args().grader or get_args(GraderName)
     found = {name: asyncio.run(_agreement(name)) for name in names}
     document = {
         "command": "graders",
@@ -141,10 +143,22 @@ def _letters_of_math_verify(row: Row) -> bool:
     return row["gold"] in parse(row["answer"], [config])
 
 
+def _whole_by_reasoning_gym(row: Row) -> bool:
+    import reasoning_gym
+    from reasoning_gym.utils import extract_answer
+
+    maker = reasoning_gym.create_dataset(row["dataset"], seed=row["seed"], size=row["size"])
+    answer = extract_answer(row["answer"])
+    with suppress(Exception):  # some scorers fail where they cannot read the answer
+        return bool(maker.score_answer(answer=answer, entry=maker[row["index"]]) == 1.0)
+    return False
+
+
 _SECOND: dict[GraderName, Callable[[Row], bool]] = {
     "mathematics": _whole_by_math_verify,
     "number": _flexible_of_lm_eval,
     "letter": _letters_of_math_verify,
+    "procedural": _whole_by_reasoning_gym,
 }
 
 
@@ -185,10 +199,6 @@ def _disagreement(one: dict[str, Any]) -> str:
         f"- known {one['known']}, given {one['given']}{note}: gold `{one['gold']}`,"
         f" taken `{one['extracted']}`, from `...{answer}` ({one['origin']})"
     )
-
-
-def _file(name: str) -> bool:
-    return (FIXTURES / f"{name}.jsonl").exists()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """reasoning-gym's tasks, scored by their own `score_answer`, in the graders' own process.
 
 Some of its scorers hand the model's text to `eval`, or to sympy's `parse_expr`, which is no better.
-Here those names mean something that reads values and formulas only.
+While it scores those names mean something that reads values and formulas only.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 import ast
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -17,6 +18,9 @@ import reasoning_gym
 import sympy
 from sympy.parsing import sympy_parser
 
+from stillhouse.evals.grading.notations import notations
+
+_MOST_SHOWN = 200  # characters of another notation
 _FORMULA = re.compile(r"[\w\s+\-*/^().,=<>!|%]*")
 _NAME = re.compile(r"[^\W\d]\w*")
 _ATTRIBUTE = re.compile(r"[\w)\]]\s*\.\s*[^\W\d]")
@@ -29,21 +33,40 @@ _NAMES = frozenset(
     ]
 )
 _parse_expr = sympy_parser.parse_expr
+# Nothing here has a name, calls or looks anything up.
+_VALUES = (
+    *(ast.Expression, ast.Constant, ast.Load, ast.List, ast.Tuple, ast.Dict, ast.Set),
+    *(ast.UnaryOp, ast.unaryop, ast.BinOp, ast.operator),
+)
 
 
 def score(gold: str, text: str, extra: Mapping[str, Any]) -> tuple[bool, str | None]:
-    """Right only if the whole score is given; a part of it is wrong, and the note tells it.
+    """Right only if the whole score is given, to the text or to the same in another notation; a
+    part of it is wrong, and the note tells it.
 
     `extra` is {"dataset", "seed", "size", "index"} with "config" for what else was set: the entry
-    is made again, since JSON would not keep its tuples and whole-number keys.
+    is made again, since JSON would not keep its tuples and whole-number keys. Raises what the
+    scorer does where it can read none of the notations.
     """
     dataset, entry = made(extra)
     if gold and str(entry["answer"]) != gold:
         raise ValueError("this version of reasoning-gym makes another entry")
-    points = float(dataset.score_answer(answer=text, entry=entry))
-    if points >= 1.0:
-        return True, None
-    return False, f"reasoning-gym's score is {points:.2f}" if points > 0 else None
+    most, failure = None, None
+    for form in notations(text, gold):
+        try:
+            with _disarmed():
+                points = float(dataset.score_answer(answer=form, entry=entry))
+        except MemoryError:
+            raise
+        except Exception as error:
+            failure = failure or error
+            continue
+        if points >= 1.0:
+            return True, None if form == text else f"read as {form[:_MOST_SHOWN]}"
+        most = points if most is None else most
+    if most is None and failure is not None:
+        raise failure
+    return False, f"reasoning-gym's score is {most:.2f}" if most else None
 
 
 def made(extra: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
@@ -74,14 +97,31 @@ def _formula(text: str, local_dict: Mapping[str, Any] | None = None, **options: 
     return _parse_expr(text, local_dict=dict(local_dict or {}), **options)
 
 
-def _disarm() -> None:
-    """In every module that is loaded by now; scorers look the names up when they are called."""
-    sympy.parse_expr = sympy_parser.parse_expr = _formula
-    for name, module in list(sys.modules.items()):
-        if name.startswith("reasoning_gym."):
-            if getattr(module, "parse_expr", None) is _parse_expr:
-                module.parse_expr = _formula  # type: ignore[attr-defined]
-            module.eval = ast.literal_eval  # type: ignore[attr-defined]
+def _value(text: str) -> Any:
+    """`eval` for what can only be a value, or a sum of numbers; raises ValueError for the rest."""
+    tree = ast.parse(text.strip(), mode="eval")
+    if not all(isinstance(node, _VALUES) for node in ast.walk(tree)):
+        raise ValueError("not a value")
+    return eval(compile(tree, "<value>", "eval"), {"__builtins__": {}})
 
 
-_disarm()
+@contextmanager
+def _disarmed() -> Iterator[None]:
+    """In every module that is loaded by now; scorers look the names up when they are called.
+
+    Elsewhere, as where mathematics is compared, the names mean what they ever did.
+    """
+    modules = [module for name, module in sys.modules.items() if name.startswith("reasoning_gym.")]
+    parsing = [sympy, sympy_parser]
+    parsing += [one for one in modules if getattr(one, "parse_expr", None) is _parse_expr]
+    try:
+        for module in parsing:
+            module.parse_expr = _formula
+        for module in modules:
+            module.eval = _value  # type: ignore[attr-defined]
+        yield
+    finally:
+        for module in parsing:
+            module.parse_expr = _parse_expr
+        for module in modules:
+            del module.eval

@@ -54,7 +54,7 @@ def gym_task(name: str) -> Task:
 
     return Task(
         name=PREFIX + data_set,
-        version=1,
+        version=2,  # 1 made some problems anew in each process, and read plain notation only
         title=f"reasoning-gym, {data_set.replace('_', ' ')}",
         source=f"reasoning-gym {version('reasoning-gym')}, its default system prompt asked as part"
         " of the question",

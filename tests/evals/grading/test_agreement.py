@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import get_args
 
 import graders
 import pytest
@@ -18,6 +19,7 @@ from stillhouse.evals.task import GraderName
         ("letter", 1, 0.06),
         ("mathematics", 12, 0.1),
         ("code", 12, 0.0),
+        ("procedural", 3, 0.06),
     ],
 )
 def test_graders_agree_with_a_reader(grader: GraderName, every: int, most_differing: float) -> None:
@@ -31,7 +33,7 @@ def test_graders_agree_with_a_reader(grader: GraderName, every: int, most_differ
     assert len(differing) <= most_differing * len(rows), differing
 
 
-@pytest.mark.parametrize("grader", ["number", "strict_number", "letter", "mathematics", "code"])
+@pytest.mark.parametrize("grader", get_args(GraderName))
 def test_there_are_enough_answers_of_each_kind(grader: GraderName) -> None:
     rows = graders.rows_of(grader)
     assert sum(row["origin"] == "model" for row in rows) >= 200

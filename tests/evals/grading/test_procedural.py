@@ -70,3 +70,38 @@ def test_the_right_answer_is_still_right(grade: GradeOne, dataset: str) -> None:
     made, extra = entry(dataset)
     gold = str(made["answer"])
     assert grade("procedural", gold, f"<answer>{gold}</answer>", extra=extra).verdict == "right"
+
+
+# Their makers or scorers hand sums of their own to `eval`.
+@pytest.mark.parametrize("dataset", ["basic_arithmetic", "bitwise_arithmetic", "number_sorting"])
+def test_sums_of_the_makers_own_are_computed(grade: GradeOne, dataset: str) -> None:
+    made, extra = entry(dataset)
+    gold = str(made["answer"])
+    found = grade("procedural", gold, f"<answer>{gold}</answer>", extra=extra)
+    assert (found.verdict, found.note) == ("right", None)
+    wrong = grade("procedural", gold, "<answer>0x1</answer>", extra=extra)
+    assert wrong.verdict == "wrong"
+    assert "failed" not in (wrong.note or "")
+
+
+def test_another_notation_is_right_and_told(grade: GradeOne) -> None:
+    made, extra = entry("prime_factorization")
+    latex = made["answer"].replace("×", r"\times")
+    found = grade("procedural", made["answer"], rf"$\boxed{{{latex}}}$", extra=extra)
+    assert found.verdict == "right"
+    assert "×" not in made["answer"] or found.note == f"read as {made['answer']}"
+
+
+@pytest.mark.parametrize("form", ["{}.", r"\({}\)", r"\text{{{}}}", "**{}**", "{}\nso it is"])
+def test_a_wrong_answer_is_right_in_no_notation(grade: GradeOne, form: str) -> None:
+    made, extra = entry("chain_sum")
+    wrong = form.format(int(made["answer"]) + 1)
+    found = grade("procedural", made["answer"], f"The answer is: {wrong}", extra=extra)
+    assert found.verdict == "wrong"
+
+
+def test_mathematics_is_compared_as_ever_after_it(grade: GradeOne) -> None:
+    made, extra = entry("simple_integration")
+    gold = str(made["answer"])
+    assert grade("procedural", gold, f"<answer>{gold}</answer>", extra=extra).verdict == "right"
+    assert grade("mathematics", r"(-\infty, 3]", r"$\boxed{x \le 3}$").verdict == "right"
