@@ -147,9 +147,12 @@ def _whole_by_reasoning_gym(row: Row) -> bool:
     import reasoning_gym
     from reasoning_gym.utils import extract_answer
 
+    from stillhouse.evals.grading.procedural import disarmed
+
     maker = reasoning_gym.create_dataset(row["dataset"], seed=row["seed"], size=row["size"])
     answer = extract_answer(row["answer"])
-    with suppress(Exception):  # some scorers fail where they cannot read the answer
+    # Some fail where they cannot read the answer; none may compute what it says.
+    with suppress(Exception), disarmed():
         return bool(maker.score_answer(answer=answer, entry=maker[row["index"]]) == 1.0)
     return False
 

@@ -118,7 +118,7 @@ async def run(
                         await _measure(session, workload, plan, results)
             if stop.is_set():
                 break
-    finally:  # of what was measured before a later target failed too
+    finally:  # also where a later target fails, or its loading is broken off
         results.is_stopped = stop.is_set()
         for cell in results.cells:
             for note in notes_of(cell):

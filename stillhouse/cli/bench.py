@@ -12,6 +12,7 @@ import typer
 
 from stillhouse.cli import options
 from stillhouse.cli.document import whole_document
+from stillhouse.errors import StillhouseError
 from stillhouse.units import parse_bytes
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ def bench(
     from stillhouse import hub
     from stillhouse.bench.document import read_document
     from stillhouse.bench.prompts import Synthetic, read_prompts
-    from stillhouse.bench.runs import InProcess, RunPlan
+    from stillhouse.bench.runs import InProcess, Results, RunPlan
     from stillhouse.bench.session import Settings
     from stillhouse.bench.slo import DEFAULT, Slo
     from stillhouse.bench.systems import LoadSettings
@@ -190,7 +191,13 @@ def bench(
         for target in targets:
             if isinstance(target, InProcess):
                 hub.resolve(target.reference, progress=pulling)
-    results = run_until_stopped(targets, plan)
+    results, failure = Results(), None
+    try:
+        run_until_stopped(targets, plan, results)
+    except StillhouseError as error:
+        if not results.cells:
+            raise
+        failure = error  # what was measured by then is told first
     document = whole_document(
         "bench",
         model=models[0] if models and len(targets) == 1 else None,
@@ -212,6 +219,8 @@ def bench(
         markdown=markdown,
         as_json=json,
     )
+    if failure is not None:
+        raise failure
     if results.is_stopped:
         raise typer.Exit(_INTERRUPTED)
     if any(cell.errors for cell in results.cells):

@@ -22,11 +22,10 @@ from stillhouse.cli.terminal import LoadingBroken, StageLine, StopRunOnInterrupt
 from stillhouse.workers.event_loops import run_in_loop
 
 
-def run_until_stopped(targets: Sequence[Target], plan: RunPlan) -> Results:
-    """The first Ctrl-C ends the cell that runs, and the results are what there is; a second one
-    interrupts as ever. Raises as `run` does.
+def run_until_stopped(targets: Sequence[Target], plan: RunPlan, results: Results) -> None:
+    """Fills the results. The first Ctrl-C ends the cell that runs, and they are what there is; a
+    second one interrupts as ever. Raises as `run` does.
     """
-    results = Results()
     num_cells = 0 if plan.sweep else len(targets) * len(plan.workloads) * len(plan.loads)
 
     async def work() -> None:
@@ -41,7 +40,6 @@ def run_until_stopped(targets: Sequence[Target], plan: RunPlan) -> Results:
         run_in_loop(work())
     except LoadingBroken:
         results.is_stopped = True
-    return results
 
 
 def report(

@@ -118,7 +118,7 @@ class StopRunOnInterrupt(StopOnInterrupt):
     def __init__(self, text: str) -> None:
         super().__init__()
         self.stop = asyncio.Event()
-        self._text = text
+        self._text: str | None = text
         self._loop = asyncio.get_running_loop()
 
     def breaking(self, progress: Callable[[str, int, int], None]) -> Callable[..., None]:
@@ -126,6 +126,7 @@ class StopRunOnInterrupt(StopOnInterrupt):
 
         def show(stage: str, done: int, total: int) -> None:
             if self.asked:
+                self._heed()
                 raise LoadingBroken
             progress(stage, done, total)
 
@@ -133,5 +134,11 @@ class StopRunOnInterrupt(StopOnInterrupt):
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         super()._ask(number, frame)
-        note(self._text)
-        self._loop.call_soon_threadsafe(self.stop.set)
+        # Not here: whatever this came upon may be holding the lock of the terminal.
+        self._loop.call_soon_threadsafe(self._heed)
+
+    def _heed(self) -> None:
+        text, self._text = self._text, None
+        if text is not None:
+            note(text)
+        self.stop.set()

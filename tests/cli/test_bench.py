@@ -57,6 +57,17 @@ def test_json_is_one_document_with_every_name(
     assert document["results"][0]["users"] == 1
 
 
+def test_what_was_measured_before_a_server_that_is_none_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], prompts: Path
+) -> None:
+    with StubServer(GOOD) as stub:
+        urls = ("--url", stub.url, "--url", "http://127.0.0.1:9")
+        assert still(monkeypatch, "bench", *urls, *NATURAL, "--prompts", str(prompts)) == 2
+    output = capsys.readouterr()
+    assert "vllm" in output.out
+    assert "127.0.0.1:9" in output.err
+
+
 def test_failed_requests_are_exit_1(monkeypatch: pytest.MonkeyPatch, prompts: Path) -> None:
     with StubServer(GOOD, GOOD, Script(status=503, body=b"busy")) as stub:
         words = ("bench", "--url", stub.url, *NATURAL, "--prompts", str(prompts))

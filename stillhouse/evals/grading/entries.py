@@ -7,6 +7,7 @@ the run goes on.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -17,6 +18,8 @@ from typing import NamedTuple
 from stillhouse.errors import StillhouseError
 from stillhouse.evals.grading.process import command, environment
 
+_TIME_LIMIT_S = 900.0  # a thousand of the slowest take a minute or two
+
 
 class Entry(NamedTuple):
     """A problem. Where many answers are right, reasoning-gym may give none."""
@@ -25,16 +28,27 @@ class Entry(NamedTuple):
     answer: str | None
 
 
+def question_hash(question: str) -> str:
+    """By which a question is known again."""
+    return hashlib.sha256(question.encode()).hexdigest()[:16]
+
+
 def entries(dataset: str, seed: int, size: int, indices: Sequence[int]) -> list[Entry]:
     """Those at `indices` of the `size` that a seed makes. Raises StillhouseError if it fails."""
     order = json.dumps([dataset, seed, size, list(indices)])
-    done = subprocess.run(
-        command("entries"),
-        input=order.encode(),
-        capture_output=True,
-        env=environment(),
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            command("entries"),
+            input=order.encode(),
+            capture_output=True,
+            env=environment(),
+            timeout=_TIME_LIMIT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise StillhouseError(
+            f"reasoning-gym has made no problems of {dataset!r} in {_TIME_LIMIT_S:.0f} s"
+        ) from error
     if done.returncode:
         lines = done.stderr.decode(errors="replace").split("\n")
         last = next((line for line in reversed(lines) if line.strip()), "it says nothing")

@@ -18,6 +18,7 @@ import reasoning_gym
 import sympy
 from sympy.parsing import sympy_parser
 
+from stillhouse.evals.grading.entries import question_hash
 from stillhouse.evals.grading.notations import notations
 
 _MOST_SHOWN = 200  # characters of another notation
@@ -45,25 +46,26 @@ def score(gold: str, text: str, extra: Mapping[str, Any]) -> tuple[bool, str | N
     part of it is wrong, and the note tells it.
 
     `extra` is {"dataset", "seed", "size", "index"} with "config" for what else was set: the entry
-    is made again, since JSON would not keep its tuples and whole-number keys. Raises what the
-    scorer does where it can read none of the notations.
+    is made again, since JSON would not keep its tuples and whole-number keys; with "question", the
+    start of that one's hash, it must be the same. Raises what the scorer does where it can read
+    none of the notations.
     """
     dataset, entry = made(extra)
-    if gold and str(entry["answer"]) != gold:
+    asked = extra.get("question", question_hash(entry["question"]))
+    if question_hash(entry["question"]) != asked or (gold and str(entry["answer"]) != gold):
         raise ValueError("this version of reasoning-gym makes another entry")
-    most, failure = None, None
+    most: float | None = None
+    failure: Exception | None = None
     for form in notations(text, gold):
         try:
-            with _disarmed():
+            with disarmed():
                 points = float(dataset.score_answer(answer=form, entry=entry))
-        except MemoryError:
-            raise
         except Exception as error:
             failure = failure or error
             continue
         if points >= 1.0:
             return True, None if form == text else f"read as {form[:_MOST_SHOWN]}"
-        most = points if most is None else most
+        most = max(points, most or 0.0)
     if most is None and failure is not None:
         raise failure
     return False, f"reasoning-gym's score is {most:.2f}" if most else None
@@ -106,8 +108,9 @@ def _value(text: str) -> Any:
 
 
 @contextmanager
-def _disarmed() -> Iterator[None]:
-    """In every module that is loaded by now; scorers look the names up when they are called.
+def disarmed() -> Iterator[None]:
+    """While it lasts no scorer computes what a text says, in any module that is loaded by now:
+    scorers look the names up when they are called.
 
     Elsewhere, as where mathematics is compared, the names mean what they ever did.
     """

@@ -32,7 +32,7 @@ def command(module: str, arguments: str = "") -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """The same on every machine, so that verdicts repeat; nothing of the user's own."""
+    """The same on every machine, so that problems and verdicts repeat; nothing of the user's."""
     fixed = {
         "PYTHONHASHSEED": "0",  # else the order of a set differs from run to run
         "OPENBLAS_NUM_THREADS": "1",  # numpy's buffers for 64 threads would not fit in the limits

@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 from stillhouse.errors import UsageError
 from stillhouse.evals.fields import pick
-from stillhouse.evals.grading.entries import Entry, entries
+from stillhouse.evals.grading.entries import Entry, entries, question_hash
 from stillhouse.evals.task import Problem, Row, Task
 
 PREFIX = "gym:"
@@ -22,17 +22,22 @@ _PROMPT = (
     " answer tags, provide only the final answer. When an example is provided, you should strictly"
     " follow the format of the output/answer in that example.\n\n{question}"
 )
-# Made of others, by a configuration of its own.
-_NOT_ALONE = ("composite",)
+_REFUSED = {
+    "composite": "is made of others, by a configuration of its own",
+    "game_of_life_halting": "has a scorer that calls every answer right",
+}
 
 
 def gym_task(name: str) -> Task:
     """The task `gym:<name>`, with the library's default difficulty.
 
-    Raises UsageError for a name that reasoning-gym does not have, or where it isn't installed.
+    Raises UsageError for a name that reasoning-gym does not have, or that cannot be scored, or
+    where it isn't installed.
     """
     data_set = name.removeprefix(PREFIX)
     known = _names()
+    if data_set in _REFUSED:
+        raise UsageError(f"{name} {_REFUSED[data_set]}", hint=f"there are {len(known)} others")
     if data_set not in known:
         close = get_close_matches(data_set, known, n=3, cutoff=0.5)
         raise UsageError(
@@ -66,7 +71,7 @@ def gym_task(name: str) -> Task:
 
 
 def _problem(data_set: str, entry: Entry, seed: int, index: int) -> Problem:
-    """`extra` is what the library makes the entry of again, for its scorer.
+    """`extra` is what the library makes the entry of again, for its scorer, and how to know it.
 
     The entry itself may hold tuples, which JSON turns into lists, and some scorers take no lists.
     """
@@ -74,7 +79,13 @@ def _problem(data_set: str, entry: Entry, seed: int, index: int) -> Problem:
         str(index),
         _PROMPT.format(question=entry.question),
         entry.answer or "",  # none: many are right, the scorer checks
-        extra={"dataset": data_set, "seed": seed, "size": LARGEST, "index": index},
+        extra={
+            "dataset": data_set,
+            "seed": seed,
+            "size": LARGEST,
+            "index": index,
+            "question": question_hash(entry.question),
+        },
     )
 
 
@@ -85,4 +96,4 @@ def _names() -> list[str]:
         raise UsageError(
             "gym tasks need reasoning-gym", hint="pip install 'stillhouse[eval]'"
         ) from error
-    return sorted(set(DATASETS) - set(_NOT_ALONE))
+    return sorted(set(DATASETS) - set(_REFUSED))

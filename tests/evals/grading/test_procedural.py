@@ -41,6 +41,10 @@ def test_the_same_entry_must_come_again(grade: GradeOne) -> None:
     assert found.verdict == "wrong"
     assert found.note is not None
     assert "another entry" in found.note
+    other = {**extra, "question": "of another"}
+    found = grade("procedural", made["answer"], f"<answer>{made['answer']}</answer>", extra=other)
+    assert found.note is not None
+    assert "another entry" in found.note
 
 
 # Of those whose scorers hand the text to `eval`, and to sympy's parser by its several names.
@@ -85,11 +89,12 @@ def test_sums_of_the_makers_own_are_computed(grade: GradeOne, dataset: str) -> N
 
 
 def test_another_notation_is_right_and_told(grade: GradeOne) -> None:
-    made, extra = entry("prime_factorization")
+    made, extra = entry("prime_factorization", 1)
+    assert "×" in made["answer"]
     latex = made["answer"].replace("×", r"\times")
     found = grade("procedural", made["answer"], rf"$\boxed{{{latex}}}$", extra=extra)
     assert found.verdict == "right"
-    assert "×" not in made["answer"] or found.note == f"read as {made['answer']}"
+    assert found.note == f"read as {made['answer']}"
 
 
 @pytest.mark.parametrize("form", ["{}.", r"\({}\)", r"\text{{{}}}", "**{}**", "{}\nso it is"])
@@ -98,6 +103,20 @@ def test_a_wrong_answer_is_right_in_no_notation(grade: GradeOne, form: str) -> N
     wrong = form.format(int(made["answer"]) + 1)
     found = grade("procedural", made["answer"], f"The answer is: {wrong}", extra=extra)
     assert found.verdict == "wrong"
+
+
+@pytest.mark.parametrize(
+    ("dataset", "wrong"),
+    [
+        ("chain_sum", "{}\n\nWait, I left out the last term: the sum is 1 more."),
+        ("chain_sum", "{}1/1"),
+        ("spell_backward", "${}.x$"),
+    ],
+)
+def test_what_means_something_else_is_wrong(grade: GradeOne, dataset: str, wrong: str) -> None:
+    made, extra = entry(dataset)
+    answer = f"<answer>{wrong.format(made['answer'])}</answer>"
+    assert grade("procedural", str(made["answer"]), answer, extra=extra).verdict == "wrong"
 
 
 def test_mathematics_is_compared_as_ever_after_it(grade: GradeOne) -> None:

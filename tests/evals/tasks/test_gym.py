@@ -60,8 +60,15 @@ def test_an_unknown_kind_of_problem_is_refused_with_its_likes() -> None:
     with pytest.raises(UsageError, match="reasoning-gym makes no 'chain_sums'") as hit:
         task_named("gym:chain_sums")
     assert str(hit.value.hint).startswith("did you mean gym:chain_sum ")
-    with pytest.raises(UsageError, match="makes no 'composite'"):
-        task_named("gym:composite")
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("composite", "is made of others"), ("game_of_life_halting", "calls every answer right")],
+)
+def test_what_cannot_be_scored_by_itself_is_refused(name: str, reason: str) -> None:
+    with pytest.raises(UsageError, match=f"gym:{name} .*{reason}"):
+        task_named(f"gym:{name}")
 
 
 def test_more_problems_than_a_seed_has_are_refused() -> None:
