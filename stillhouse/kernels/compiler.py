@@ -9,9 +9,11 @@ set, constants).
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +52,22 @@ def compile_cached(function: Any, *arguments: Any) -> None:
     """
     prepare_cache()
     function.enable_caching()
-    function.compile(arguments)
+    with _uncollected():
+        function.compile(arguments)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without searches for garbage: numba makes millions of objects that live until a kernel is
+    done, and each search goes through all of them. It saves a tenth to a fifth of the time.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 class KernelCompiler:
@@ -68,7 +85,9 @@ class KernelCompiler:
         """The function pointer of the kernel ``name``; ``make`` gives its Python function."""
         if name not in self._compiled:
             start_s = time.perf_counter()
-            kernel = cfunc(KERNEL_SIGNATURE, nopython=True, cache=True, error_model="numpy")(make())
+            with _uncollected():
+                compiled = cfunc(KERNEL_SIGNATURE, nopython=True, cache=True, error_model="numpy")
+                kernel = compiled(make())
             self._compiled[name] = kernel
             if self._on_compile is not None and kernel.cache_hits == 0:
                 self._on_compile(name, time.perf_counter() - start_s)

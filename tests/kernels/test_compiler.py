@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -52,6 +55,34 @@ def test_a_second_process_compiles_nothing(tmp_path: Path) -> None:
     again, files_again = run()
     assert again == []
     assert files_again == files
+
+
+@pytest.mark.parametrize("is_enabled", [True, False])
+@pytest.mark.parametrize("fails", [True, False])
+def test_garbage_is_collected_after_as_it_was_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_enabled: bool, fails: bool
+) -> None:
+    monkeypatch.setenv("STILLHOUSE_HOME", str(tmp_path))
+    during = []
+
+    def make() -> Callable[[int, int, int], None]:
+        during.append(gc.isenabled())
+        if fails:
+            raise ValueError("no kernel")
+
+        def kernel(arguments: int, thread: int, threads: int) -> None:
+            pass
+
+        return kernel
+
+    if not is_enabled:
+        gc.disable()
+    try:
+        with pytest.raises(ValueError, match="no kernel") if fails else nullcontext():
+            KernelCompiler().address("nothing", make)
+        assert (during, gc.isenabled()) == ([False], is_enabled)
+    finally:
+        gc.enable()
 
 
 def test_a_change_in_any_source_changes_the_folder(

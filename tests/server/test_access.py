@@ -119,7 +119,7 @@ def test_unknown_fields_are_answered_with_warnings(server: Served) -> None:
 
 def test_a_killed_worker_fails_what_it_ran_and_the_server_goes_on(server: Served) -> None:
     url = f"{server.url}/v1/chat/completions"
-    body = HELLO | {"max_tokens": 700, "ignore_eos": True, "stream": True}
+    body = HELLO | {"max_tokens": 400, "ignore_eos": True, "stream": True}
     with httpx.stream("POST", url, json=body, timeout=30) as response:
         lines = response.iter_lines()
         next(lines)
