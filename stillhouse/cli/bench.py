@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stillhouse.cli import options
-from stillhouse.cli.document import whole_document
+from stillhouse.cli.document import check_writable, whole_document
 from stillhouse.errors import StillhouseError
 from stillhouse.units import parse_bytes
 
@@ -137,6 +137,8 @@ def bench(
     from stillhouse.cli import bench_load
     from stillhouse.cli.bench_run import report, run_until_stopped
 
+    for path in (save, html, markdown):
+        check_writable(path)
     earlier = [read_document(path) for path in also or []]
     targets = bench_load.targets(
         models or [],

@@ -17,8 +17,9 @@ from stillhouse.bench.runs import Results, RunPlan, Target, run
 from stillhouse.bench.slo import Slo
 from stillhouse.bench.speedups import Speedup, speedups
 from stillhouse.cli.bench_live import LiveBench
+from stillhouse.cli.document import write_whole
 from stillhouse.cli.table import aligned
-from stillhouse.cli.terminal import LoadingBroken, StageLine, StopRunOnInterrupt, note
+from stillhouse.cli.terminal import LoadingBroken, StageLine, StopRunOnInterrupt
 from stillhouse.workers.event_loops import run_in_loop
 
 
@@ -65,11 +66,11 @@ def report(
     }
     whole = BenchDocument.of(shown, cells, slo)
     if save is not None:
-        _write(save, json.dumps(document, indent=1) + "\n")
+        write_whole(save, json.dumps(document, indent=1) + "\n")
     if html is not None:
-        _write(html, page(shown))
+        write_whole(html, page(shown))
     if markdown is not None:
-        _write(markdown, bench_markdown(whole))
+        write_whole(markdown, bench_markdown(whole))
     if as_json:
         json.dump(document, sys.stdout, indent=2, ensure_ascii=False)
         sys.stdout.write("\n")
@@ -97,11 +98,3 @@ def _sentence(one: Speedup) -> str:
             f" ({three_figures(one.multi_stream_per_s)} answers/s)"
         )
     return f"{one.model} against {one.baseline}, {one.workload}: {', '.join(parts)}"
-
-
-def _write(path: Path, text: str) -> None:
-    """Whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
-    note(f"wrote {path}")

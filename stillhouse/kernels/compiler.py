@@ -86,8 +86,8 @@ class KernelCompiler:
         if name not in self._compiled:
             start_s = time.perf_counter()
             with _uncollected():
-                compiled = cfunc(KERNEL_SIGNATURE, nopython=True, cache=True, error_model="numpy")
-                kernel = compiled(make())
+                compiling = cfunc(KERNEL_SIGNATURE, nopython=True, cache=True, error_model="numpy")
+                kernel = compiling(make())
             self._compiled[name] = kernel
             if self._on_compile is not None and kernel.cache_hits == 0:
                 self._on_compile(name, time.perf_counter() - start_s)

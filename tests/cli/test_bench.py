@@ -57,6 +57,21 @@ def test_json_is_one_document_with_every_name(
     assert document["results"][0]["users"] == 1
 
 
+@pytest.mark.parametrize("option", ["--save", "--html", "--markdown"])
+def test_a_file_that_cannot_be_written_is_told_before_anything_is_asked(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    prompts: Path,
+    option: str,
+) -> None:
+    with StubServer(GOOD) as stub:
+        words = ("bench", "--url", stub.url, *NATURAL, "--prompts", str(prompts))
+        assert still(monkeypatch, *words, option, str(tmp_path / "none" / "file")) == 2
+        assert stub.asked == []
+    assert "it has no folder" in capsys.readouterr().err
+
+
 def test_what_was_measured_before_a_server_that_is_none_is_told(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], prompts: Path
 ) -> None:
